@@ -1,0 +1,1 @@
+"""Torch modules, losses and the training core; nothing here knows scikit-learn."""

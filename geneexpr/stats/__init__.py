@@ -1,0 +1,1 @@
+"""Statistics of expression: arrays in, arrays out."""
