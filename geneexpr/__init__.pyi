@@ -1,0 +1,13 @@
+from ._validation import (
+    BatchWarning as BatchWarning,
+    GeneExpressionWarning as GeneExpressionWarning,
+    ModelFileWarning as ModelFileWarning,
+    ScaleWarning as ScaleWarning,
+    ZeroDepthWarning as ZeroDepthWarning,
+)
+from .normalization import (
+    CPMNormalizer as CPMNormalizer,
+    FPKMNormalizer as FPKMNormalizer,
+    LogTransformer as LogTransformer,
+    TPMNormalizer as TPMNormalizer,
+)

@@ -1,0 +1,101 @@
+"""Library sizes, and counts scaled by gene and by sample, dense or CSR."""
+
+import itertools
+
+import numpy as np
+import scipy.sparse as sp
+
+CHUNK_ENTRIES = 2**17
+"""Entries worked on at once: a chunk and its result stay in the cache of one core."""
+
+
+def library_sizes(counts):
+    """Sum the counts of every sample.
+
+    Parameters
+    ----------
+    counts : array or CSR matrix of shape (n_samples, n_genes)
+
+    Returns
+    -------
+    array of shape (n_samples,), float64
+    """
+    if sp.issparse(counts):
+        return _segment_sums(counts.data, counts.indptr)
+    return counts.sum(axis=1, dtype=np.float64)
+
+
+def scaled(counts, total, gene_weights=None, *, weighted_total=False):
+    """Weight the genes, then scale every sample to a total.
+
+    Parameters
+    ----------
+    counts : array or CSR matrix of shape (n_samples, n_genes), float
+    total : float
+        What the library size, or the weighted one, is scaled to.
+    gene_weights : array of shape (n_genes,), optional
+        Factors of the genes; none for CPM.
+    weighted_total : bool, default=False
+        True scales the sum after weighting to ``total`` (TPM), False the sum before (FPKM).
+
+    Returns
+    -------
+    result : like ``counts``
+        A sample without counts is a row of zeros.
+    depths : array of shape (n_samples,), float64
+        The sums that were scaled to ``total``.
+    """
+    if sp.issparse(counts):
+        return _scaled_csr(counts, total, gene_weights, weighted_total)
+    result = np.empty_like(counts)
+    depths = np.empty(counts.shape[0])
+    weights = None if gene_weights is None else gene_weights.astype(counts.dtype)
+    step = max(1, CHUNK_ENTRIES // max(1, counts.shape[1]))
+    for start in range(0, counts.shape[0], step):
+        rows = slice(start, start + step)
+        block, out = counts[rows], result[rows]
+        if weights is None:
+            depths[rows] = block.sum(axis=1, dtype=np.float64)
+        else:
+            np.multiply(block, weights, out=out)
+            depths[rows] = (out if weighted_total else block).sum(axis=1, dtype=np.float64)
+        factors = _factors(total, depths[rows]).astype(counts.dtype)
+        np.multiply(block if weights is None else out, factors[:, None], out=out)
+    return result, depths
+
+
+def _scaled_csr(counts, total, gene_weights, weighted_total):
+    n = counts.shape[0]
+    data, depths = np.empty_like(counts.data), np.empty(n)
+    weights = None if gene_weights is None else gene_weights.astype(counts.dtype)
+    edges = np.searchsorted(counts.indptr, np.arange(0, counts.nnz, CHUNK_ENTRIES))
+    edges = np.unique(np.concatenate([[0], edges, [n]]))
+    for first, last in itertools.pairwise(edges):
+        indptr = counts.indptr[first : last + 1]
+        stored = slice(indptr[0], indptr[-1])
+        block, out = counts.data[stored], data[stored]
+        if weights is not None:
+            np.multiply(block, weights[counts.indices[stored]], out=out)
+        summed = out if weighted_total and weights is not None else block
+        depths[first:last] = _segment_sums(summed, indptr - indptr[0])
+        factors = _factors(total, depths[first:last]).astype(counts.dtype)
+        np.multiply(block if weights is None else out, np.repeat(factors, np.diff(indptr)), out=out)
+    # The indices are copied: a caller may prune the result in place.
+    result = type(counts)(
+        (data, counts.indices.copy(), counts.indptr.copy()), shape=counts.shape, copy=False
+    )
+    result.has_sorted_indices = result.has_canonical_format = True
+    return result, depths
+
+
+def _segment_sums(data, indptr):
+    """Sum the entries of every row of a CSR matrix in float64; empty rows give 0."""
+    sums = np.zeros(len(indptr) - 1)
+    filled = np.flatnonzero(np.diff(indptr))
+    if len(filled):
+        sums[filled] = np.add.reduceat(data, indptr[filled], dtype=np.float64)
+    return sums
+
+
+def _factors(total, depths):
+    return np.divide(total, depths, out=np.zeros_like(depths), where=depths > 0)
