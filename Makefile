@@ -11,7 +11,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
 # Public data sets are read from this folder where it is at hand, else downloaded.
 ifneq ($(wildcard ../shared/data),)
-GENEEXPR_DATA ?= $(abspath ../shared/data)
+demo docs: export GENEEXPR_DATA ?= $(abspath ../shared/data)
 endif
 
 .PHONY: help demo test lint format docs bench clean
@@ -37,7 +37,6 @@ $(PEERS): $(ENVIRONMENT)
 	$(INSTALL) --editable '.[bench]' || echo "Some peers could not be installed: their rows will say so"
 	touch $@
 
-demo: export GENEEXPR_DATA := $(GENEEXPR_DATA)
 demo: $(ENVIRONMENT)
 	$(BIN)/python docs/demo $(if $(COUNTS),--counts '$(COUNTS)') $(if $(SAMPLES),--samples '$(SAMPLES)') \
 		$(if $(LABEL),--label '$(LABEL)') $(if $(BATCH),--batch '$(BATCH)') \
@@ -54,7 +53,6 @@ format: $(ENVIRONMENT)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: export GENEEXPR_DATA := $(GENEEXPR_DATA)
 docs: $(ENVIRONMENT)
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html $(ARGS)
 
