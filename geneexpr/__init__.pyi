@@ -11,3 +11,4 @@ from .normalization import (
     LogTransformer as LogTransformer,
     TPMNormalizer as TPMNormalizer,
 )
+from .adapters import AlignmentReport as AlignmentReport, GeneAligner as GeneAligner, OnMatrix as OnMatrix, ToArray as ToArray

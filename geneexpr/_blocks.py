@@ -45,6 +45,14 @@ def row_blocks(X):
         yield start, stop, X.check(X.read(start, stop))
 
 
+def in_memory(X):
+    """Load what is on disk; an array or CSR matrix goes through unchanged."""
+    if not isinstance(X, DiskRows):
+        return X
+    blocks = [block for _, _, block in row_blocks(X)]
+    return sp.vstack(blocks, format="csr") if sp.issparse(blocks[0]) else np.concatenate(blocks)
+
+
 def _sliced(aligned, start, stop):
     return [None if a is None else a[start:stop] for a in aligned]
 

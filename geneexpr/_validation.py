@@ -1,6 +1,5 @@
 """Checks, errors and warnings; the only home of private scikit-learn imports."""
 
-import re
 import warnings
 from functools import partial
 
@@ -384,21 +383,3 @@ def wants_frame(estimator):
     """Tell whether ``set_output`` (or the global setting) asks for a pandas DataFrame."""
     config = _get_output_config("transform", estimator)["dense"]
     return config == "pandas"
-
-
-ENSEMBL_VERSION = re.compile(r"^(ENS[A-Z]*\d{11})\.\d+(_PAR_Y)?$|^([NX][MRP]_\d+)\.\d+$")
-
-
-def strip_version(name):
-    """Strip the version of an Ensembl or RefSeq identifier; ``_PAR_Y`` is kept.
-
-    Examples
-    --------
-    >>> strip_version("ENSG00000182378.15_PAR_Y"), strip_version("RP11-34P13.7")
-    ('ENSG00000182378_PAR_Y', 'RP11-34P13.7')
-    """
-    match = ENSEMBL_VERSION.match(name)
-    if not match:
-        return name
-    ensembl, par, refseq = match.groups()
-    return refseq or ensembl + (par or "")
