@@ -1,0 +1,1 @@
+"""Speed and memory of geneexpr against other tools: ``make bench``."""

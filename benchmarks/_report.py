@@ -1,0 +1,98 @@
+"""The table, and the file that keeps it with machine and versions."""
+
+from __future__ import annotations
+
+import os
+import platform
+from datetime import date
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from ._jobs import COPY, OURS
+
+RESULTS = Path(__file__).parent / "RESULTS.md"
+PACKAGES = (
+    *("geneexpr", "numpy", "scipy", "scikit-learn", "pandas", "anndata", "torch", "skorch"),
+    *("combat", "combatlearn", "inmoose", "neuroCombat", "pydeseq2", "qnorm", "rnanorm", "scanpy"),
+)
+HEADER = ("who", "median s", "times ours", "copies", "peak MB", "remarks")
+
+
+def job_table(job, rows, *, quick=False):
+    """One job as a Markdown table with its targets underneath."""
+    mine = rows[OURS].median if OURS in rows else None
+    copy = rows[COPY].median if COPY in rows else None
+    cells = [HEADER] + [_cells(row, mine, copy) for row in rows.values()]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(HEADER))]
+    lines = [
+        "| " + " | ".join(c.ljust(w) for c, w in zip(r, widths, strict=True)) + " |" for r in cells
+    ]
+    lines.insert(1, "|" + "|".join("-" * (w + 2) for w in widths) + "|")
+    verdicts = [f"- {target.judge(rows)}" for target in job.targets]
+    return "\n".join([f"### {job.name}: {job.title}", "", *lines, "", *verdicts, ""])
+
+
+def _cells(row, mine, copy):
+    if row.failure or row.median is None:
+        return (row.name, "", "", "", "", row.failure or "nothing measured")
+    return (
+        row.name,
+        _digits(row.median),
+        f"{row.median / mine:.2f}" if mine else "",
+        f"{row.median / copy:.2f}" if copy else "",
+        "" if row.peak is None else f"{row.peak / 1e6:.0f}",
+        row.note,
+    )
+
+
+def _digits(seconds):
+    return f"{seconds:.4f}" if seconds < 0.1 else f"{seconds:.3f}"
+
+
+def machine():
+    """Processor, cores, memory and interpreter."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return (
+        f"{_processor()}, {os.cpu_count()} cores, {memory:.0f} GiB, "
+        f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
+    )
+
+
+def _processor():
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or "unknown processor"
+    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def versions():
+    """Installed versions of all who take part."""
+    return ", ".join(f"{name} {_version(name)}" for name in PACKAGES)
+
+
+def _version(name):
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+EXPLANATION = """\
+# Benchmark results
+
+One run of `make bench`. All contenders of a job take turns in one process, each with its
+input already in the form it likes best; a figure is the median over the rounds. "times
+ours" is the ratio to geneexpr. "copies" counts plain copies of the matrix
+(`X.copy()`, median of 15 or more, in the same turns). "peak MB" is the largest resident
+size during one call less the size before it, in a process of its own. Absolute times
+depend on the machine; compare ratios.
+"""
+
+
+def write_results(tables):
+    """Keep a full run."""
+    head = f"{EXPLANATION}\n- {date.today()}\n- {machine()}\n- {versions()}\n"
+    RESULTS.write_text("\n".join([head, *tables]))
+    return RESULTS
