@@ -3,6 +3,7 @@ from ._validation import (
     GeneExpressionWarning as GeneExpressionWarning,
     ModelFileWarning as ModelFileWarning,
     ScaleWarning as ScaleWarning,
+    SelectionWarning as SelectionWarning,
     ZeroDepthWarning as ZeroDepthWarning,
 )
 from .normalization import (
@@ -12,3 +13,4 @@ from .normalization import (
     TPMNormalizer as TPMNormalizer,
 )
 from .adapters import AlignmentReport as AlignmentReport, GeneAligner as GeneAligner, OnMatrix as OnMatrix, ToArray as ToArray
+from .selection import LowExpressionFilter as LowExpressionFilter, VarianceFilter as VarianceFilter

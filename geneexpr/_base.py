@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.feature_selection import SelectorMixin
-from sklearn.utils import Tags
+from sklearn.utils import Tags, get_tags
 from sklearn.utils.validation import check_is_fitted
 
 from ._blocks import map_rows
@@ -100,13 +100,13 @@ class GeneSelector(SelectorMixin, GeneTransformer):
         Parameters
         ----------
         X : {array, sparse matrix, DataFrame, AnnData} of shape (n_samples, n_genes)
-            The genes seen in ``fit``. Values do not matter and may be missing.
+            The genes seen in ``fit``.
 
         Returns
         -------
         container like X, of shape (n_samples, n_selected)
         """
-        matrix = self._check(X, allow_nan=True)
+        matrix = self._check(X, allow_nan=get_tags(self).input_tags.allow_nan)
         support = self.support_
         return self._map(
             X,

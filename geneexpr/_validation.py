@@ -55,6 +55,10 @@ class BatchWarning(GeneExpressionWarning):
     """A correction was not, or not fully, applied."""
 
 
+class SelectionWarning(GeneExpressionWarning):
+    """A selector keeps no gene."""
+
+
 class ModelFileWarning(GeneExpressionWarning):
     """A model file was written by another version."""
 
@@ -263,6 +267,17 @@ def warn_zero_depth(depths, name):
             "libraries.",
             ZeroDepthWarning,
             stacklevel=4,
+        )
+
+
+def warn_nothing_kept(selector):
+    """Warn of a selector that keeps no gene, before the next step fails on it."""
+    if not selector.support_.any():
+        warnings.warn(
+            f"{type(selector).__name__} keeps none of {len(selector.support_)} genes. Loosen its "
+            "thresholds, or look at the scale of X.",
+            SelectionWarning,
+            stacklevel=3,
         )
 
 

@@ -1,1 +1,6 @@
-"""To be written."""
+"""Selection: the genes that are worth keeping, learned from the training samples."""
+
+from ._low_expression import LowExpressionFilter
+from ._variance import VarianceFilter
+
+__all__ = ["LowExpressionFilter", "VarianceFilter"]
