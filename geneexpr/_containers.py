@@ -54,7 +54,8 @@ def _unchecked(block):
 
 
 def _is_dask(matrix):
-    return type(matrix).__module__.startswith("dask.array")
+    # A view of an AnnData holds a subclass of the Dask array, from a module of anndata.
+    return any(base.__module__.startswith("dask.array") for base in type(matrix).__mro__)
 
 
 def _is_stored(matrix):
