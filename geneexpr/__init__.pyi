@@ -14,3 +14,5 @@ from .normalization import (
 )
 from .adapters import AlignmentReport as AlignmentReport, GeneAligner as GeneAligner, OnMatrix as OnMatrix, ToArray as ToArray
 from .selection import LowExpressionFilter as LowExpressionFilter, VarianceFilter as VarianceFilter
+from .embedding import AutoencoderEmbedder as AutoencoderEmbedder
+from .predictors import TorchMLPClassifier as TorchMLPClassifier

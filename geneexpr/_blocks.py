@@ -22,7 +22,7 @@ def block_rows(n_columns, itemsize=8, n_bytes=BLOCK_BYTES):
     return max(1, int(n_bytes // max(1, n_columns * itemsize)))
 
 
-def _edges(X):
+def row_edges(X):
     """Return where the blocks of X begin and end: the chunks of Dask, else equal parts."""
     n = X.shape[0]
     step = block_rows(X.shape[1])
@@ -40,7 +40,7 @@ def row_blocks(X):
     if not isinstance(X, DiskRows):
         yield 0, X.shape[0], X
         return
-    edges = _edges(X)
+    edges = row_edges(X)
     for start, stop in itertools.pairwise(edges):
         yield start, stop, X.check(X.read(start, stop))
 
@@ -90,7 +90,7 @@ def fold(X, summarise, merge, *aligned):
             ),
         )
     dask = import_optional("dask", extra="disk")
-    edges = _edges(X)
+    edges = row_edges(X)
     blocks = _whole_rows(X, edges).to_delayed().ravel()
 
     check = X.check
@@ -136,7 +136,7 @@ def map_rows(X, function, *aligned, n_columns=None, dtype=None, sparse=None):
         return function(X, *aligned)
     dask = import_optional("dask", extra="disk")
     da = import_optional("dask.array", extra="disk")
-    edges = _edges(X)
+    edges = row_edges(X)
     n_columns = X.shape[1] if n_columns is None else n_columns
     dtype = dtype or (X.dtype if X.dtype in (np.float32, np.float64) else np.dtype(np.float64))
     if sparse is None:

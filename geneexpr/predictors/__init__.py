@@ -1,1 +1,5 @@
-"""To be written."""
+"""Predictors: networks that classify samples."""
+
+from ._mlp import TorchMLPClassifier
+
+__all__ = ["TorchMLPClassifier"]

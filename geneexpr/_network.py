@@ -1,0 +1,301 @@
+"""The base of all estimators that train a network: they compose a skorch net, ``net_``."""
+
+import math
+import numbers
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.utils import check_random_state
+
+from . import nets
+from ._base import GeneEstimator
+from ._blocks import row_blocks, row_edges
+from ._containers import DiskRows
+from ._skorch_net import Criterion, KeepBest, Net, ProgressBar, copied, history_of
+from ._validation import check_choice, labels_of
+
+EARLY_STOPPING_SAMPLES = 500
+"""From how many training samples on ``early_stopping="auto"`` stops early."""
+
+
+class NetworkEstimator(GeneEstimator):
+    """Base of the estimators that train a network.
+
+    A subclass assigns the settings that `_train` reads (``lr``, ``weight_decay``,
+    ``max_epochs``, ``batch_size``, ``early_stopping``, ``validation_fraction``,
+    ``patience``, ``group_key``, ``device``, ``random_state``, ``callbacks``,
+    ``warm_start``, ``verbose``) and has two hooks:
+
+    - ``_build(dtype, generator, **architecture)``: the module; static.
+    - ``_loss(module, output, batch)``: the loss of a mini-batch; static.
+    """
+
+    _nonlinearity = None
+
+    @property
+    def history_(self):
+        """Everything recorded in training, a row an epoch (DataFrame)."""
+        if "_history" not in vars(self):
+            raise AttributeError(f"This {type(self).__name__} has no history_ before fit.")
+        return pd.DataFrame(self._history)
+
+    def _train(self, matrix, architecture, *, target=None, weight=None, strata=None, **options):
+        """Train on the rows of a checked matrix.
+
+        Parameters
+        ----------
+        matrix : array, CSR matrix or DiskRows of shape (n_samples, n_genes)
+        architecture : dict
+            Plain values for ``_build``.
+        target : array of shape (n_samples, ...), optional
+        weight : array of shape (n_samples,), optional
+            Rows of weight zero are dropped first.
+        strata : array of int of shape (n_samples,), optional
+            Classes, for the validation split.
+        **options
+            ``groups``: labels of rows that belong together, beside X; ``X``: where
+            ``group_key`` is looked up; ``resume``: go on with ``net_``; ``epochs``.
+        """
+        resume, epochs = options.get("resume", False), options.get("epochs")
+        used = np.arange(matrix.shape[0]) if weight is None else np.flatnonzero(weight > 0)
+        learn, judge = used, None
+        if epochs is None and self._stops_early(len(used)):
+            groups = labels_of(
+                options["X"],
+                self.group_key,
+                options.get("groups"),
+                key_name="group_key",
+                given_name="groups",
+            )
+            learn, judge = self._split(used, strata, groups)
+        net = self.net_ if resume else self._start(architecture, float_type(matrix))
+        self._attach_callbacks(net, epochs or self.max_epochs)
+        rows = _rows(matrix).to(net.device)
+        learn, judge = (
+            None if index is None else _examples(rows, index, target, weight, used)
+            for index in (learn, judge)
+        )
+        nets.use_generator(net.module_, net.noise_generator_)
+        try:
+            net.learn(learn, judge, epochs or self.max_epochs)
+        finally:
+            nets.use_generator(net.module_, None)
+        self._keep(net, architecture)
+
+    def _stops_early(self, n_samples):
+        if self.early_stopping == "auto":
+            return n_samples >= EARLY_STOPPING_SAMPLES
+        return self.early_stopping
+
+    def _split(self, used, strata, groups):
+        seed = check_random_state(self.random_state).randint(2**31 - 1)
+        learn, judge = validation_split(
+            np.zeros(len(used), int) if strata is None else strata[used],
+            None if groups is None else groups[used],
+            self.validation_fraction,
+            seed,
+        )
+        return used[learn], used[judge]
+
+    def _start(self, architecture, dtype):
+        """Build the net with fresh weights."""
+        device = nets.choose_device(self.device, dtype)
+        seed = check_random_state(self.random_state).randint(2**31 - 1)
+        generator = nets.make_generator(seed)
+        module = self._build(dtype, generator, **architecture)
+        self._prepare(module)
+        return self._compose(module, device, generator)
+
+    def _prepare(self, module):
+        """Give a fresh module what it learns from the data other than by gradients."""
+
+    def _compose(self, module, device, generator):
+        loss = type(self)._loss
+        net = Net(
+            module,
+            Criterion(lambda output, batch: loss(module, output, batch)),
+            lr=self.lr,
+            optimizer__weight_decay=self.weight_decay,
+            batch_size=self.batch_size,
+            device=device,
+            train_split=None,
+            predict_nonlinearity=self._nonlinearity,
+            verbose=0,
+        )
+        net.generator_ = generator
+        net.noise_generator_ = generator
+        if device != "cpu":
+            net.noise_generator_ = nets.make_generator(generator.initial_seed(), device)
+        net.initialize()
+        net._set_training(False)
+        return net
+
+    def _attach_callbacks(self, net, epochs):
+        """Add copies of the user's callbacks, then our own; take over what was set anew."""
+        net.set_params(lr=self.lr, batch_size=self.batch_size)
+        net.callbacks = [copied(item) for item in self.callbacks or ()]
+        own = [("keep_best", KeepBest(self.patience))]
+        if self.verbose:
+            own.append(("progress", ProgressBar(epochs)))
+        net._initialize_callbacks()
+        net.callbacks_ += own
+
+    def _keep(self, net, architecture):
+        self.net_ = net
+        self.architecture_ = architecture
+        self.device_ = str(net.device)
+        rows = [{k: v for k, v in row.items() if _is_plain(v)} for row in net.history]
+        names = dict.fromkeys(k for row in rows for k in row if not k.endswith("_best"))
+        self._history = {name: [row.get(name, math.nan) for row in rows] for name in names}
+        self.loss_curve_ = list(self._history.get("train_loss", []))
+        self.n_epochs_ = len(rows)
+
+    def _apply(self, matrix, function):
+        """Apply a function of tensors to all rows, in blocks; return one array."""
+        parts = [self._apply_block(block, function) for _, _, block in row_blocks(matrix)]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _apply_block(self, block, function):
+        parameter = next(self.net_.module_.parameters())
+        return nets.apply_rows(function, block, dtype=parameter.dtype, device=parameter.device)
+
+    def _check_settings(self):
+        """Raise on settings that no network can be trained with."""
+        check_number("lr", self.lr, above=0)
+        check_number("weight_decay", self.weight_decay, least=0)
+        check_number("max_epochs", self.max_epochs, least=1, whole=True)
+        check_number("batch_size", self.batch_size, least=1, whole=True)
+        check_number("patience", self.patience, least=1, whole=True)
+        check_number("validation_fraction", self.validation_fraction, above=0, below=1)
+        check_number("dropout", self.dropout, least=0, below=1)
+        check_choice("activation", self.activation, nets.ACTIVATIONS)
+        check_choice("early_stopping", self.early_stopping, (True, False, "auto"))
+        for width in self.hidden_layers:
+            check_number("hidden_layers", width, least=1, whole=True)
+
+    def __getstate__(self):
+        state = super().__getstate__()
+        net = state.pop("net_", None)
+        if net is not None:
+            state["callbacks"] = None
+            state["_net_state"] = {
+                "weights": nets.weights_to_arrays(net.module_),
+                "optimizer": nets.optimizer_to_arrays(net.optimizer_),
+                "generator": net.generator_.get_state().numpy(),
+            }
+        return state
+
+    def __setstate__(self, state):
+        state = dict(state)
+        saved = state.pop("_net_state", None)
+        super().__setstate__(state)
+        if saved is None:
+            return
+        weights = saved["weights"]
+        dtype = torch.tensor(next(iter(weights.values()))).dtype
+        module = self._build(dtype, None, **self.architecture_)
+        nets.weights_from_arrays(module, weights)
+        generator = nets.make_generator(0)
+        generator.set_state(torch.tensor(saved["generator"]))
+        self.device_ = _device_at_hand(self.device_, dtype)
+        self.net_ = self._compose(module, self.device_, generator)
+        nets.optimizer_from_arrays(self.net_.optimizer_, saved["optimizer"])
+        self.net_.history_ = history_of(self._history)
+
+
+def check_number(name, value, *, least=None, above=None, below=None, whole=False):
+    """Raise where a setting is no number, or outside of its range."""
+    kind = numbers.Integral if whole else numbers.Real
+    good = isinstance(value, kind) and not isinstance(value, bool)
+    good = good and (least is None or value >= least) and (above is None or value > above)
+    if good and (below is None or value < below):
+        return
+    bounds = {"at least": least, "above": above, "below": below}
+    said = " and ".join(f"{word} {bound}" for word, bound in bounds.items() if bound is not None)
+    raise ValueError(f"{name} must be a {'whole ' * whole}number {said}; got {value!r}.")
+
+
+def validation_split(strata, groups, fraction, seed):
+    """Choose the rows that a training is judged on.
+
+    Every class keeps its share as nearly as whole rows (or whole groups) allow, and at
+    least one row in training.
+
+    Parameters
+    ----------
+    strata : array of int of shape (n_samples,)
+        Class codes.
+    groups : array of shape (n_samples,) or None
+        Rows of one group stay on one side.
+    fraction : float
+        Share of the rows to judge on.
+    seed : int
+
+    Returns
+    -------
+    learn, judge : arrays of int
+        Sorted.
+
+    Raises
+    ------
+    ValueError
+        If no row can be spared.
+    """
+    rng = np.random.RandomState(seed)
+    units = np.arange(len(strata)) if groups is None else np.unique(groups, return_inverse=True)[1]
+    total = np.bincount(strata)
+    members = np.zeros((units.max() + 1, len(total)), dtype=int)
+    np.add.at(members, (units, strata), 1)
+    wanted, chosen = total * fraction, np.zeros_like(total)
+    scale = np.maximum(wanted, 1e-12)
+    judged = np.zeros(len(members), dtype=bool)
+    for unit in rng.permutation(len(members)):
+        after = chosen + members[unit]
+        nearer = ((after - wanted) ** 2 / scale).sum() < ((chosen - wanted) ** 2 / scale).sum()
+        if nearer and (after[total > 0] < total[total > 0]).all():
+            chosen, judged[unit] = after, True
+    judge = judged[units]
+    if not judge.any():
+        what = "rows" if groups is None else "groups of rows"
+        raise ValueError(
+            f"Early stopping needs a validation split, but no {what} can be spared among "
+            f"{len(members)}: validation_fraction={fraction:g} is too small for them, or each is "
+            "the only one of a class. Set early_stopping=False."
+        )
+    return np.flatnonzero(~judge), np.flatnonzero(judge)
+
+
+def float_type(matrix):
+    """Return the torch dtype that arithmetic on a matrix is done in."""
+    return torch.float32 if matrix.dtype == np.float32 else torch.float64
+
+
+def _rows(matrix):
+    if not isinstance(matrix, DiskRows):
+        return nets.rows_of(matrix)
+    dtype = np.float32 if matrix.dtype == np.float32 else np.float64
+    return nets.BlockRows(
+        lambda start, stop: matrix.check(matrix.read(start, stop)), row_edges(matrix), dtype
+    )
+
+
+def _examples(rows, index, target, weight, used):
+    if target is not None:
+        target = torch.from_numpy(target)
+    if weight is not None:
+        # Weights average to one, so that their scale does not matter.
+        weight = torch.from_numpy(weight / weight[used].mean())
+    return nets.Examples(rows, torch.from_numpy(index), target, weight)
+
+
+def _is_plain(value):
+    return isinstance(value, (bool, numbers.Number, str))
+
+
+def _device_at_hand(device, dtype):
+    """Return the device that a network was trained on, or the CPU where that is not there."""
+    try:
+        return nets.choose_device(device, dtype)
+    except ValueError:
+        return "cpu"

@@ -1,0 +1,314 @@
+"""A denoising autoencoder that embeds samples."""
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin
+from sklearn.utils.validation import check_is_fitted
+
+from .. import nets
+from .._base import GeneTransformer
+from .._blocks import fold, map_rows
+from .._containers import is_named, like
+from .._network import NetworkEstimator, check_number
+from .._validation import check_input
+from ..stats._moments import merge_moments, summarise_batches
+
+
+def center_and_scale(matrix):
+    """Return the mean of each gene and one standard deviation for all genes.
+
+    Parameters
+    ----------
+    matrix : array, CSR matrix or DiskRows of shape (n_samples, n_genes)
+
+    Returns
+    -------
+    center : array of shape (n_genes,)
+    scale : float
+        The square root of the mean variance of the genes; 1 where none varies.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> center, scale = center_and_scale(np.array([[0.0, 1.0], [4.0, 1.0]]))
+    >>> center, round(scale, 6)
+    (array([2., 1.]), 1.414214)
+    """
+    moments = fold(
+        matrix,
+        lambda block: summarise_batches(block, np.zeros(block.shape[0], dtype=int), 1),
+        merge_moments,
+    )
+    scale = float(np.sqrt(moments.squares.sum() / (matrix.shape[0] * matrix.shape[1])))
+    return moments.means[0], scale if scale > 0 else 1.0
+
+
+class AutoencoderEmbedder(ClassNamePrefixFeaturesOutMixin, GeneTransformer, NetworkEstimator):
+    """Embed samples with a denoising autoencoder, trained in PyTorch.
+
+    The network compresses expression to ``n_components`` numbers and restores it from
+    them; noise that is added to its input in training makes it learn what genes have in
+    common. It centres each gene and divides all of them by one number, as PCA does but for
+    that number, so that ``noise`` and ``lr`` mean the same on every scale. Genes of larger
+    variance count more; standardise before (`StandardScaler`) if they should not.
+
+    Row-independent. ``fit`` reads the data once for the means, then once an epoch in
+    mini-batches, the only part of sparse input that is ever dense. Data on disk are
+    read in blocks and shuffled within a read-ahead buffer; peak memory is the weights (four
+    times, while training), some blocks of 32 MiB and one mini-batch.
+
+    Parameters
+    ----------
+    n_components : int, default=32
+        Width of the embedding.
+    hidden_layers : sequence of int, default=(128,)
+        Width of each layer between input and embedding; the decoder mirrors them. Empty
+        gives a linear autoencoder, whose embedding spans what PCA spans.
+    activation : {"relu", "gelu", "silu", "elu", "tanh", "identity"}, default="relu"
+        Of the hidden layers.
+    noise : float, default=0.1
+        Standard deviation of the noise in training, in units of the genes' own.
+    dropout : float, default=0.0
+        Share of the units of each hidden layer that are dropped while training.
+    lr : float, default=1e-3
+        Learning rate of Adam.
+    weight_decay : float, default=1e-4
+        Decoupled weight decay (AdamW) of the weights, not of the offsets.
+    max_epochs : int, default=100
+        Times that every sample is seen, at most.
+    batch_size : int, default=32
+        Samples in a mini-batch, at most.
+    early_stopping : bool or "auto", default="auto"
+        Hold out some samples, stop when the loss on them falls no more, and keep the
+        weights of the best epoch. "auto" does so from 500 samples on.
+    validation_fraction : float, default=0.15
+        Share of the samples held out.
+    patience : int, default=10
+        Epochs without a lower loss before training stops early.
+    group_key : str, optional
+        Annotation that names groups (donors); a group is never split by early stopping.
+        For arrays pass ``groups=`` to ``fit``.
+    device : {"auto", "cpu", "cuda", "mps"}, default="auto"
+        "auto" takes an accelerator where there is one.
+    random_state : int, RandomState or None, default=None
+        Seeds the start, the shuffling, noise, dropout and the validation split.
+    callbacks : list of skorch callbacks, optional
+        Copies of them are called while training. They are not kept in pickles and model
+        files of a fitted estimator.
+    warm_start : bool, default=False
+        Go on from the last fit instead of starting anew.
+    verbose : int, default=0
+        1 shows a progress bar.
+
+    Attributes
+    ----------
+    net_ : skorch.NeuralNet
+        The trained net; ``net_.module_`` is the PyTorch module.
+    center_ : array of shape (n_genes,)
+        Mean of each gene.
+    scale_ : float
+        The number that all centred genes are divided by.
+    loss_curve_ : list of float
+        Mean training loss of each epoch: squared error of the standardised genes.
+    history_ : DataFrame
+        Everything recorded in training, a row an epoch.
+    n_epochs_ : int
+    architecture_ : dict
+        What the module is built from.
+    device_ : str
+    n_features_in_ : int
+        Number of genes seen in `fit`.
+    feature_names_in_ : array of shape (n_genes,)
+        Their names, if they have names.
+
+    See Also
+    --------
+    TorchMLPClassifier : Classifies samples.
+
+    References
+    ----------
+    .. [1] Vincent, Larochelle, Lajoie, Bengio, Manzagol (2010), "Stacked denoising
+       autoencoders", Journal of Machine Learning Research 11, 3371-3408,
+       doi:10.5555/1756006.1953039.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from geneexpr import AutoencoderEmbedder
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(60, 3)) @ rng.normal(size=(3, 20))
+    >>> model = AutoencoderEmbedder(n_components=3, random_state=0).fit(X)
+    >>> Z = model.transform(X)
+    >>> Z.shape
+    (60, 3)
+    >>> bool(((model.inverse_transform(Z) - X) ** 2).mean() < 0.2 * X.var())
+    True
+    """
+
+    def __init__(
+        self,
+        n_components=32,
+        *,
+        hidden_layers=(128,),
+        activation="relu",
+        noise=0.1,
+        dropout=0.0,
+        lr=1e-3,
+        weight_decay=1e-4,
+        max_epochs=100,
+        batch_size=32,
+        early_stopping="auto",
+        validation_fraction=0.15,
+        patience=10,
+        group_key=None,
+        device="auto",
+        random_state=None,
+        callbacks=None,
+        warm_start=False,
+        verbose=0,
+    ):
+        self.n_components = n_components
+        self.hidden_layers = hidden_layers
+        self.activation = activation
+        self.noise = noise
+        self.dropout = dropout
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.patience = patience
+        self.group_key = group_key
+        self.device = device
+        self.random_state = random_state
+        self.callbacks = callbacks
+        self.warm_start = warm_start
+        self.verbose = verbose
+
+    def fit(self, X, y=None, groups=None):
+        """Train the network.
+
+        Parameters
+        ----------
+        X : {array, sparse matrix, DataFrame, AnnData} of shape (n_samples, n_genes)
+            Expression, usually logged.
+        y : None
+            Ignored.
+        groups : array-like of shape (n_samples,), optional
+            Beside an array: samples of one group (donor) stay on one side of the
+            early-stopping split. For DataFrame and AnnData name them by ``group_key``.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If the loss becomes infinite or NaN.
+        """
+        self._check_settings()
+        resume = self.warm_start and hasattr(self, "net_")
+        matrix = self._check(X, reset=not resume)
+        if not resume:
+            self.center_, self.scale_ = center_and_scale(matrix)
+        architecture = {
+            "n_inputs": self.n_features_in_,
+            "n_components": int(self.n_components),
+            "hidden_layers": [int(width) for width in self.hidden_layers],
+            "activation": self.activation,
+            "dropout": float(self.dropout),
+            "noise": float(self.noise),
+        }
+        self._train(matrix, architecture, X=X, groups=groups, resume=resume)
+        return self
+
+    def transform(self, X):
+        """Embed every sample, each on its own.
+
+        Parameters
+        ----------
+        X : {array, sparse matrix, DataFrame, AnnData} of shape (n_samples, n_genes)
+
+        Returns
+        -------
+        container like X, of shape (n_samples, n_components)
+        """
+        matrix = self._check(X)
+        return self._map(
+            X,
+            matrix,
+            lambda block: self._apply_block(block, self.net_.module_.encode),
+            genes=self.get_feature_names_out(),
+            n_columns=self._n_features_out,
+            dtype=self._dtype,
+            sparse=False,
+        )
+
+    def inverse_transform(self, X):
+        """Restore expression from the embedding: what is left is what genes share.
+
+        Parameters
+        ----------
+        X : {array, DataFrame, AnnData} of shape (n_samples, n_components)
+            As ``transform`` gives it.
+
+        Returns
+        -------
+        container like X, of shape (n_samples, n_genes)
+            Denoised expression.
+        """
+        check_is_fitted(self)
+        inner = _Embedding(self.get_feature_names_out(), named=is_named(X))
+        matrix = check_input(inner, X, reset=False)
+        restored = map_rows(
+            matrix,
+            lambda block: self._apply_block(block, self.net_.module_.decode),
+            n_columns=self.n_features_in_,
+            dtype=self._dtype,
+            sparse=False,
+        )
+        return like(X, restored, genes=gene_names_in(self))
+
+    @property
+    def _n_features_out(self):
+        return self.architecture_["n_components"]
+
+    @property
+    def _dtype(self):
+        return self.net_.module_.center.cpu().numpy().dtype
+
+    def _prepare(self, module):
+        module.center.copy_(torch.from_numpy(self.center_))
+        module.scale.fill_(self.scale_)
+
+    def _check_settings(self):
+        super()._check_settings()
+        check_number("n_components", self.n_components, least=1, whole=True)
+        check_number("noise", self.noise, least=0)
+
+    @staticmethod
+    def _build(dtype, generator, **architecture):
+        return nets.Autoencoder(**architecture, dtype=dtype, generator=generator)
+
+    @staticmethod
+    def _loss(module, output, batch):
+        return nets.reconstruction_loss(output, module.standardize(batch[0]), batch.weight)
+
+
+def gene_names_in(estimator):
+    """Return the names of the genes seen in fit, or scikit-learn's stand-ins for them."""
+    names = getattr(estimator, "feature_names_in_", None)
+    if names is None:
+        names = np.asarray([f"x{i}" for i in range(estimator.n_features_in_)], dtype=object)
+    return names
+
+
+class _Embedding(BaseEstimator):
+    """Stands for the embedder when the components that come back are checked."""
+
+    def __init__(self, names, named):
+        self.n_features_in_ = len(names)
+        if named:
+            self.feature_names_in_ = names

@@ -1,0 +1,54 @@
+"""The multi-layer perceptron."""
+
+import torch
+from torch import nn
+
+from ._layers import linear, stack
+
+
+class MLP(nn.Module):
+    """Fully connected layers, then one linear layer to the outputs.
+
+    Parameters
+    ----------
+    n_inputs : int
+        Number of genes.
+    n_outputs : int
+        Number of outputs: 1 for two classes (the log-odds of the second), else one a class.
+    hidden_layers : sequence of int
+        Width of each hidden layer; empty gives a linear model.
+    activation : str
+    dropout : float
+        Share of the units of each hidden layer that are dropped while training.
+    dtype : torch.dtype
+    generator : torch.Generator, optional
+        Draws the start and the dropout; None leaves the weights unset.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from geneexpr.nets import MLP, make_generator
+    >>> net = MLP(5, 3, hidden_layers=(4,), generator=make_generator(0))
+    >>> net(torch.ones(2, 5)).shape
+    torch.Size([2, 3])
+    """
+
+    def __init__(
+        self,
+        n_inputs,
+        n_outputs,
+        *,
+        hidden_layers=(128,),
+        activation="relu",
+        dropout=0.0,
+        dtype=torch.float32,
+        generator=None,
+    ):
+        super().__init__()
+        sizes = [n_inputs, *hidden_layers]
+        self.hidden = stack(sizes, activation, dropout, dtype=dtype, generator=generator)
+        self.output = linear(sizes[-1], n_outputs, dtype=dtype, generator=generator)
+
+    def forward(self, x):
+        """Map expression of shape (n_samples, n_inputs) to (n_samples, n_outputs)."""
+        return self.output(self.hidden(x))

@@ -1,0 +1,226 @@
+"""The base of all classifiers that train a network: labels, weights, probabilities."""
+
+import numbers
+
+import numpy as np
+from sklearn.base import ClassifierMixin
+from sklearn.utils import check_array, check_consistent_length, column_or_1d
+from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import assert_all_finite, check_is_fitted
+
+from .. import nets
+from .._network import NetworkEstimator
+from .._validation import check_input, name_some
+
+
+class NetworkClassifier(ClassifierMixin, NetworkEstimator):
+    """Base of the network classifiers.
+
+    A subclass has ``class_weight`` among its settings and, besides the hooks of
+    `NetworkEstimator`, ``_architecture(n_inputs, n_outputs)``: plain values for the module.
+    Two classes have one output, the log-odds of the second; more have one each.
+    """
+
+    _nonlinearity = staticmethod(nets.probabilities)
+
+    def fit(self, X, y, sample_weight=None, groups=None):
+        """Train the network.
+
+        Parameters
+        ----------
+        X : {array, sparse matrix, DataFrame, AnnData} of shape (n_samples, n_genes)
+            Expression, on one scale for all genes (see `StandardScaler`).
+        y : array-like of shape (n_samples,)
+            Class labels of any type.
+        sample_weight : array-like of shape (n_samples,), optional
+            A weight of 2 counts like a sample given twice; of 0 like one not given.
+        groups : array-like of shape (n_samples,), optional
+            Beside an array: samples of one group (donor) stay on one side of the
+            early-stopping split. For DataFrame and AnnData name them by ``group_key``.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If there are fewer than two classes, or the loss becomes infinite or NaN.
+        """
+        self._check_settings()
+        resume = self.warm_start and hasattr(self, "net_")
+        matrix = check_input(self, X, reset=not resume)
+        y = self._check_labels(matrix, y)
+        weight = _check_weight(sample_weight, matrix)
+        used = slice(None) if weight is None else weight > 0
+        classes = np.unique(y[used])
+        if resume and not np.array_equal(classes, self.classes_):
+            raise ValueError(
+                f"warm_start=True goes on with the classes of the first fit ("
+                f"{name_some(self.classes_)}); got {name_some(classes)}."
+            )
+        self._learn_from(X, matrix, y, classes, weight, resume=resume, groups=groups)
+        return self
+
+    def partial_fit(self, X, y, classes=None, sample_weight=None):
+        """Train for one more epoch, without early stopping.
+
+        Parameters
+        ----------
+        X : {array, sparse matrix, DataFrame, AnnData} of shape (n_samples, n_genes)
+        y : array-like of shape (n_samples,)
+        classes : array-like of shape (n_classes,), optional
+            All classes that there will be; needed in the first call.
+        sample_weight : array-like of shape (n_samples,), optional
+
+        Returns
+        -------
+        self
+        """
+        self._check_settings()
+        resume = hasattr(self, "net_")
+        matrix = check_input(self, X, reset=not resume)
+        y = self._check_labels(matrix, y)
+        classes = self._all_classes(classes, resume)
+        weight = _check_weight(sample_weight, matrix)
+        self._learn_from(X, matrix, y, classes, weight, resume=resume, epochs=1)
+        return self
+
+    def decision_function(self, X):
+        """Return the scores before they are turned into probabilities.
+
+        Parameters
+        ----------
+        X : {array, sparse matrix, DataFrame, AnnData} of shape (n_samples, n_genes)
+
+        Returns
+        -------
+        array of shape (n_samples,) or (n_samples, n_classes)
+            Log-odds of ``classes_[1]`` for two classes, else one score a class.
+        """
+        scores = self._forward(X, lambda output: output)
+        return scores[:, 0] if scores.shape[1] == 1 else scores
+
+    def predict_proba(self, X):
+        """Return the probability of each class.
+
+        Parameters
+        ----------
+        X : {array, sparse matrix, DataFrame, AnnData} of shape (n_samples, n_genes)
+
+        Returns
+        -------
+        array of shape (n_samples, n_classes)
+            In the order of ``classes_``.
+        """
+        return self._forward(X, nets.probabilities)
+
+    def predict(self, X):
+        """Return the most probable class.
+
+        Parameters
+        ----------
+        X : {array, sparse matrix, DataFrame, AnnData} of shape (n_samples, n_genes)
+
+        Returns
+        -------
+        array of shape (n_samples,)
+        """
+        scores = self.decision_function(X)
+        codes = (scores > 0).astype(int) if scores.ndim == 1 else scores.argmax(axis=1)
+        return self.classes_[codes]
+
+    def _forward(self, X, finish):
+        check_is_fitted(self)
+        module = self.net_.module_
+        return self._apply(check_input(self, X, reset=False), lambda x: finish(module(x)))
+
+    def _learn_from(self, X, matrix, y, classes, weight, **options):
+        if len(classes) < 2:
+            raise ValueError(
+                f"{type(self).__name__} needs samples of at least 2 classes; got 1 class: "
+                f"{name_some(classes)}."
+            )
+        used = np.ones(len(y), dtype=bool) if weight is None else weight > 0
+        codes = np.zeros(len(y), dtype=np.int64)
+        codes[used] = _encode(y[used], classes)
+        weight = self._class_weighted(y, codes, used, classes, weight)
+        if weight is not None:
+            weight = weight.astype(np.float32 if matrix.dtype == np.float32 else np.float64)
+        n_outputs = 1 if len(classes) == 2 else len(classes)
+        architecture = self._architecture(self.n_features_in_, n_outputs)
+        self._train(matrix, architecture, target=codes, weight=weight, strata=codes, X=X, **options)
+        self.classes_ = classes
+
+    def _class_weighted(self, y, codes, used, classes, weight):
+        if self.class_weight is None:
+            return weight
+        present = np.unique(codes[used])
+        of_class = np.ones(len(classes))
+        of_class[present] = compute_class_weight(
+            self.class_weight, classes=classes[present], y=y[used]
+        )
+        return of_class[codes] if weight is None else weight * of_class[codes]
+
+    def _check_labels(self, matrix, y):
+        if y is None:
+            raise ValueError(
+                f"{type(self).__name__} requires y to be passed, but the target y is None."
+            )
+        y = column_or_1d(y, warn=True)
+        assert_all_finite(y, input_name="y", estimator_name=type(self).__name__)
+        check_classification_targets(y)
+        check_consistent_length(matrix, y)
+        return y
+
+    def _all_classes(self, classes, resume):
+        if classes is None:
+            if not resume:
+                raise ValueError("classes must be passed on the first call to partial_fit.")
+            return self.classes_
+        classes = np.unique(classes)
+        if resume and not np.array_equal(classes, self.classes_):
+            raise ValueError(
+                f"classes are not the same as on the first call to partial_fit: got "
+                f"{name_some(classes)}, had {name_some(self.classes_)}."
+            )
+        return classes
+
+    @staticmethod
+    def _loss(module, output, batch):
+        return nets.classification_loss(output, batch[1], batch.weight)
+
+
+def _encode(y, classes):
+    """Return the place of each label among the sorted classes."""
+    codes = np.searchsorted(classes, y)
+    known = classes[np.minimum(codes, len(classes) - 1)] == y
+    if not known.all():
+        raise ValueError(
+            f"y holds labels that are not among the classes {name_some(classes)}: "
+            f"{name_some(np.unique(y[~known]))}."
+        )
+    return codes
+
+
+def _check_weight(sample_weight, matrix):
+    """Return the sample weights as an array of float64, or None."""
+    if sample_weight is None:
+        return None
+    n = matrix.shape[0]
+    if isinstance(sample_weight, numbers.Real):
+        return None  # one weight for all
+    weight = check_array(
+        sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight"
+    )
+    if weight.shape != (n,):
+        raise ValueError(
+            f"sample_weight must hold one weight a sample: got shape {weight.shape} for {n} "
+            "samples."
+        )
+    if (weight < 0).any():
+        raise ValueError(f"sample_weight must not be negative; got {weight.min():g}.")
+    if not weight.any():
+        raise ValueError("sample_weight is zero for all samples.")
+    return weight
