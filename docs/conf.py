@@ -1,0 +1,65 @@
+"""Sphinx configuration. The build fetches nothing, and what it makes loads nothing."""
+
+import os
+import sys
+from pathlib import Path
+
+os.environ.setdefault("MPLBACKEND", "agg")
+sys.path.insert(0, str(Path(__file__).parent / "_extensions"))
+
+import geneexpr
+
+project = "geneexpr"
+author = "The geneexpr developers"
+copyright = f"2026, {author}"
+version = release = geneexpr.__version__
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "numpydoc",
+    "sphinx_gallery.gen_gallery",
+    "mathml",
+]
+exclude_patterns = ["_build", "demo", "gallery", "snippets"]
+templates_path = ["_templates"]
+
+autosummary_generate = True
+autodoc_default_options = {"show-inheritance": True}
+autodoc_typehints = "none"
+numpydoc_show_class_members = False
+
+sphinx_gallery_conf = {
+    "examples_dirs": "gallery",
+    "gallery_dirs": "auto_examples",
+    "backreferences_dir": None,
+    "download_all_examples": False,
+    "write_computation_times": False,
+    "show_signature": False,
+    "show_memory": False,
+    "remove_config_comments": True,
+}
+
+html_theme = "pydata_sphinx_theme"
+html_title = "geneexpr"
+html_static_path = []
+html_copy_source = False
+html_math_renderer = "mathml"
+html_theme_options = {
+    "show_prev_next": False,
+    "navigation_with_keys": False,
+    "secondary_sidebar_items": ["page-toc"],
+    "footer_start": ["copyright"],
+    "footer_end": [],
+}
+
+ROUTINE = ("get_metadata_routing", "get_params", "set_params", "set_output")
+
+
+def skip_routine(app, what, name, member, skip, options):
+    """Leave out what every scikit-learn estimator has; its documentation links to theirs."""
+    return skip or name in ROUTINE or (name.startswith("set_") and name.endswith("_request"))
+
+
+def setup(app):
+    app.connect("autodoc-skip-member", skip_routine)
