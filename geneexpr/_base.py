@@ -141,7 +141,7 @@ class GeneSelector(SelectorMixin, GeneTransformer):
         )
 
 
-class _Selected:
+class _Selected(BaseEstimator):
     """Stands for the selector when genes after selection are compared with those before."""
 
     def __init__(self, genes, named):
