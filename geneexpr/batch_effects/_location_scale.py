@@ -1,0 +1,237 @@
+"""The model of ComBat on arrays: solved from moments, applied as one affine map a batch."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..stats import (
+    BatchMoments,
+    estimable_genes,
+    location_scale_prior,
+    regress_on_batches,
+    shrink_location,
+    shrink_location_scale,
+    shrink_nonparametric,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LocationScale:
+    """Location and scale of every gene in every batch, on one standardised scale.
+
+    A value x of a sample with covariates c is standardised as
+    ``z = (x - mean - c @ slopes) / sd`` and corrected as ``(z - location) / sqrt(scale)``,
+    then brought back. Genes that are not corrected have mean 0, sd 1, location 0, scale 1.
+
+    Attributes
+    ----------
+    mean, sd : ndarray of shape (n_genes,)
+    slopes : ndarray of shape (p, n_genes)
+    location, scale : ndarray of shape (n_batches, n_genes)
+        γ* and δ* of ComBat.
+    corrected : ndarray of bool of shape (n_genes,)
+        False where a gene is constant in a batch of more than one sample.
+    """
+
+    mean: np.ndarray
+    sd: np.ndarray
+    slopes: np.ndarray
+    location: np.ndarray
+    scale: np.ndarray
+    corrected: np.ndarray
+
+
+def constant_genes(moments: BatchMoments) -> np.ndarray:
+    """Tell which genes are constant in a batch of more than one sample.
+
+    Parameters
+    ----------
+    moments : BatchMoments
+
+    Returns
+    -------
+    ndarray of bool of shape (n_genes,)
+    """
+    large = moments.n_rows > 1
+    return (moments.minima[large] == moments.maxima[large]).any(axis=0)
+
+
+def fit_location_scale(
+    moments: BatchMoments, *, parametric=True, mean_only=False, reference=None
+) -> LocationScale:
+    """Fit ComBat from the moments of the batches; equals ``sva::ComBat``.
+
+    Parameters
+    ----------
+    moments : BatchMoments
+    parametric : bool, default=True
+        Normal and inverse gamma priors, else the empirical ones.
+    mean_only : bool, default=False
+        Correct locations, not scales.
+    reference : int, optional
+        The batch that the others are brought to; it stays as it is.
+
+    Returns
+    -------
+    LocationScale
+
+    Raises
+    ------
+    ValueError
+        If the residuals of the batches (or of the reference) leave nothing to estimate a
+        variance from.
+
+    References
+    ----------
+    Johnson, Li, Rabinovic (2007), Biostatistics 8, 118-127, doi:10.1093/biostatistics/kxj037.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from geneexpr.stats import summarise_batches
+    >>> X = np.random.default_rng(0).normal(size=(20, 50)) + np.repeat([0, 3], 10)[:, None]
+    >>> model = fit_location_scale(summarise_batches(X, np.repeat([0, 1], 10), 2))
+    >>> model.location.mean(axis=1).round(1)
+    array([-1.6,  1.6])
+    """
+    n_batches, n_genes = moments.means.shape
+    corrected = ~constant_genes(moments)
+    kept = moments.take(corrected)
+    mean, slopes, variance = _standardisation(kept, reference)
+    if kept.n_genes and not (variance > 0).any():
+        raise ValueError(
+            "No variance is left within batches: "
+            + (
+                "every gene is fitted exactly by the batches and the covariates"
+                if reference is None
+                else "the reference batch has too few samples"
+            )
+            + f" ({int(moments.n_rows.sum())} samples, {n_batches} batches, "
+            f"{moments.products.shape[1]} covariate columns). Use fewer covariates or more "
+            "samples a batch."
+        )
+    if not (variance > 0).all():
+        positive = variance > 0
+        corrected[corrected] = positive
+        kept = kept.take(positive)
+        mean, slopes, variance = mean[positive], slopes[:, positive], variance[positive]
+    model = LocationScale(
+        mean=_spread(mean, corrected, 0),
+        sd=_spread(np.sqrt(variance), corrected, 1),
+        slopes=_spread(slopes, corrected, 0),
+        location=np.zeros((n_batches, n_genes)),
+        scale=np.ones((n_batches, n_genes)),
+        corrected=corrected,
+    )
+    if n_batches > 1 and kept.n_genes:
+        for batch in range(n_batches):
+            if batch != reference:
+                model.location[batch], model.scale[batch] = estimate_batch(
+                    model, moments.batch(batch), parametric=parametric, mean_only=mean_only
+                )
+    return model
+
+
+def _standardisation(moments, reference):
+    """Return the grand mean, the slopes and the pooled variance, as sva has them."""
+    regression = regress_on_batches(moments)
+    n_rows, squares, counts = moments.n_rows, regression.residual_squares, moments.counts
+    if reference is None:
+        mean = (n_rows / n_rows.sum()) @ regression.intercepts
+    else:
+        mean = regression.intercepts[reference]
+        squares, counts = squares[[reference]], counts[[reference]]
+    # sva divides by n, but by n - 1 once any value is missing anywhere.
+    degrees = counts.sum(axis=0) - (1 if moments.has_missing else 0)
+    return mean, regression.coefficients, squares.sum(axis=0) / np.maximum(degrees, 1)
+
+
+def _spread(values, genes, fill):
+    """Put values of some genes into the places they have among all."""
+    out = np.full((*values.shape[:-1], len(genes)), float(fill))
+    out[..., genes] = values
+    return out
+
+
+def standardised(model: LocationScale, moments: BatchMoments):
+    """Return count, mean and centred squares of one batch on the standardised scale.
+
+    Parameters
+    ----------
+    model : LocationScale
+    moments : BatchMoments
+        Of a single batch.
+
+    Returns
+    -------
+    counts : ndarray of shape (1,) or (n_genes,)
+    mean, squares : ndarray of shape (n_genes,)
+    """
+    slopes = model.slopes
+    effects = (moments.covariate_means[0] * slopes).sum(axis=0)
+    mean = (moments.means[0] - model.mean - effects) / model.sd
+    explained = 2 * (slopes * moments.products[0]).sum(axis=0)
+    spread = (moments.covariate_squares[0] * slopes[:, None] * slopes[None]).sum(axis=(0, 1))
+    squares = np.maximum(moments.squares[0] - explained + spread, 0) / model.sd**2
+    return moments.counts[0], mean, squares
+
+
+def estimate_batch(
+    model: LocationScale,
+    moments: BatchMoments,
+    *,
+    parametric=True,
+    mean_only=False,
+    expected_mean=0.0,
+    expected_variance=1.0,
+):
+    """Estimate the location and scale of one batch, everything else frozen.
+
+    Parameters
+    ----------
+    model : LocationScale
+        Only its standardisation is used.
+    moments : BatchMoments
+        Of a single batch, perhaps one that the model has not seen.
+    parametric, mean_only : bool
+        As in `fit_location_scale`.
+    expected_mean, expected_variance : float or ndarray of shape (n_genes,)
+        What a batch without batch effect would show, given the classes in it.
+
+    Returns
+    -------
+    location, scale : ndarray of shape (n_genes,)
+        0 and 1 for genes that are not corrected or constant in this batch.
+    """
+    used = model.corrected & estimable_genes(moments.covariates(slice(0, 0)))
+    if moments.n_rows[0] > 1:
+        used &= moments.minima[0] != moments.maxima[0]
+    location, scale = np.zeros(len(used)), np.ones(len(used))
+    if not used.any():
+        return location, scale
+    n, mean, squares = standardised(model, moments)
+    n = n if len(n) == 1 else n[used]
+    mean, squares = (mean - expected_mean)[used], (squares / expected_variance)[used]
+    variance = np.ones_like(mean) if mean_only else squares / np.maximum(n - 1, 1)
+    if not parametric:
+        location[used], shrunk = shrink_nonparametric(mean, variance, n, mean, squares)
+    elif mean_only:
+        location[used] = shrink_location(mean, 1, location_scale_prior(mean, variance))
+        shrunk = 1.0
+    else:
+        location[used], shrunk = shrink_location_scale(
+            mean, variance, n, location_scale_prior(mean, variance)
+        )
+    scale[used] = 1.0 if mean_only else shrunk
+    # Measured from the expectation under this mix of classes; the map starts from zero.
+    location += np.where(used, expected_mean * (1 - np.sqrt(scale)), 0.0)
+    return location, scale
+
+
+def with_batches(model: LocationScale, locations, scales) -> LocationScale:
+    """Return the model with more batches after those that it has."""
+    return replace(
+        model,
+        location=np.vstack([model.location, *locations]),
+        scale=np.vstack([model.scale, *scales]),
+    )
