@@ -94,7 +94,9 @@ def weights_from_arrays(module, arrays):
 def optimizer_to_arrays(optimizer):
     """Return what an optimiser remembers of each parameter, as a list of dicts of arrays."""
     state = optimizer.state_dict()["state"]
-    return [{key: np.array(value.cpu()) for key, value in state[i].items()} for i in sorted(state)]
+    return [
+        {key: value.cpu().numpy().copy() for key, value in state[i].items()} for i in sorted(state)
+    ]
 
 
 def optimizer_from_arrays(optimizer, memory):
