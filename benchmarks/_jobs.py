@@ -31,6 +31,9 @@ class Job:
     """``copied(data)`` is the matrix whose plain copy is the unit."""
     note: Callable[[Any, Any, Any], str] | None = None
     """``note(data, ours, theirs)`` says how the results compare."""
+    score: Callable[[Any, Any], float] | None = None
+    """``score(data, result)`` is how good the result is; larger is better."""
+    score_name: str = "score"
     repeats: int = 7
     memory: bool = True
 
@@ -42,6 +45,7 @@ class Row:
     name: str
     seconds: list[float] = field(default_factory=list)
     peak: int | None = None
+    score: float | None = None
     note: str = ""
     failure: str = ""
 
@@ -106,6 +110,16 @@ def within_seconds(limit, ours=OURS, beyond=None):
 
     text = f"{ours} under {1000 * limit:g} ms" + (f" beyond {beyond}" if beyond else "")
     return Target(text, figure, 1000 * limit, at_least=False, show="{:.1f} ms")
+
+
+def equal_score(slack, name):
+    """Target: no other has a score that is better by more than the slack."""
+
+    def figure(rows):
+        others = [row.score for row in rows.values() if row.score is not None]
+        return None if rows[OURS].score is None else max(others) - rows[OURS].score
+
+    return Target(f"{name} within {slack:g} of the best", figure, slack, at_least=False)
 
 
 def within_memory(limit, text, ours=OURS):

@@ -29,7 +29,8 @@ def measure(job, *, quick=False, progress=print):
         with _failure_to(row):
             calls[name] = prepare(data)
     repeats = 1 if quick else job.repeats
-    _compare(job, data, rows, calls)
+    if repeats > 1 or job.note or job.score:
+        _compare(job, data, rows, calls)
     for turn in range(repeats):
         progress(f"{job.name}: round {turn + 1} of {repeats}")
         for name in [n for n in calls if not rows[n].failure]:
@@ -60,6 +61,9 @@ def _compare(job, data, rows, calls):
             ours = result if ours is None and name.startswith(OURS) else ours
             if job.note is not None:
                 rows[name].note = job.note(data, ours, result)
+            if job.score is not None:
+                rows[name].score = job.score(data, result)
+                rows[name].note = f"{job.score_name} {rows[name].score:.3f}"
 
 
 def _seconds(call):

@@ -24,12 +24,15 @@ def job_table(job, rows, *, quick=False):
     copy = rows[COPY].median if COPY in rows else None
     cells = [HEADER] + [_cells(row, mine, copy) for row in rows.values()]
     widths = [max(len(row[i]) for row in cells) for i in range(len(HEADER))]
-    lines = [
-        "| " + " | ".join(c.ljust(w) for c, w in zip(r, widths, strict=True)) + " |" for r in cells
-    ]
+    lines = [_line(row, widths) for row in cells]
     lines.insert(1, "|" + "|".join("-" * (w + 2) for w in widths) + "|")
-    verdicts = [f"- {target.judge(rows)}" for target in job.targets]
+    # A target speaks of the full size: a quick run says nothing of it.
+    verdicts = [] if quick else [f"- {target.judge(rows)}" for target in job.targets]
     return "\n".join([f"### {job.name}: {job.title}", "", *lines, "", *verdicts, ""])
+
+
+def _line(cells, widths):
+    return "| " + " | ".join(c.ljust(w) for c, w in zip(cells, widths, strict=True)) + " |"
 
 
 def _cells(row, mine, copy):
