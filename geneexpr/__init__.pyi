@@ -6,6 +6,7 @@ from ._validation import (
     SelectionWarning as SelectionWarning,
     ZeroDepthWarning as ZeroDepthWarning,
 )
+from .batch_effects import ComBatCorrector as ComBatCorrector
 from .normalization import (
     CPMNormalizer as CPMNormalizer,
     FPKMNormalizer as FPKMNormalizer,

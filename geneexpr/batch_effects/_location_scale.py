@@ -1,6 +1,6 @@
 """The model of ComBat on arrays: solved from moments, applied as one affine map a batch."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,6 +13,8 @@ from ..stats import (
     shrink_location_scale,
     shrink_nonparametric,
 )
+
+_TILE_VALUES = 2**14
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,10 +230,96 @@ def estimate_batch(
     return location, scale
 
 
-def with_batches(model: LocationScale, locations, scales) -> LocationScale:
-    """Return the model with more batches after those that it has."""
-    return replace(
-        model,
-        location=np.vstack([model.location, *locations]),
-        scale=np.vstack([model.scale, *scales]),
-    )
+def standardised_class_means(model: LocationScale, moments: BatchMoments, p):
+    """Return the means of classes after correction, on the standardised scale.
+
+    Parameters
+    ----------
+    model : LocationScale
+    moments : BatchMoments
+        With ``p`` covariates and then one indicator column for each class.
+
+    Returns
+    -------
+    means : ndarray of shape (n_classes, n_genes)
+    shares : ndarray of shape (n_classes, 1 or n_genes)
+        Share of each class among the samples.
+    """
+    sizes = moments.covariate_means[:, p:] * moments.counts[:, None]  # (B, K, 1|G)
+    totals = moments.products[:, p:] + sizes * moments.means[:, None]
+    # Sum of each covariate over the samples of each class: (B, K, p, 1|G)
+    covariates = np.swapaxes(moments.covariate_squares[:, :p, p:], 1, 2)
+    covariates = covariates + sizes[:, :, None] * moments.covariate_means[:, None, :p]
+    effects = (covariates * model.slopes).sum(axis=2)
+    totals = (totals - effects - sizes * model.mean) / model.sd
+    corrected = (totals - sizes * model.location[:, None]) / np.sqrt(model.scale)[:, None]
+    n = sizes.sum(axis=0)
+    return corrected.sum(axis=0) / np.maximum(n, 1), n / np.maximum(n.sum(axis=0), 1)
+
+
+def affine_map(model: LocationScale, batch):
+    """Return the frozen map of one batch: corrected = x * scale + shift + c @ effects.
+
+    Parameters
+    ----------
+    model : LocationScale
+    batch : int
+
+    Returns
+    -------
+    scale, shift : ndarray of shape (n_genes,)
+    effects : ndarray of shape (p, n_genes)
+        What the scaling takes of the covariates' effects, given back.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> one = np.ones(1)
+    >>> model = LocationScale(one, one, one[:0, None], one[None] * 2, one[None] * 4, one > 0)
+    >>> affine_map(model, 0)[:2]
+    (array([0.5]), array([-0.5]))
+    """
+    scale = 1 / np.sqrt(model.scale[batch])
+    left = 1 - scale
+    shift = model.mean * left - model.sd * model.location[batch] * scale
+    return scale, shift, model.slopes * left
+
+
+def correct_rows(rows, codes, design, model: LocationScale, *, out):
+    """Correct each row with the map of its batch, elementwise, so all rows alike.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n_samples, n_genes)
+    codes : ndarray of int of shape (n_samples,)
+        Batch of each row; -1 leaves a row as it is.
+    design : ndarray of shape (n_samples, p)
+        The covariates.
+    model : LocationScale
+    out : ndarray of shape (n_samples, n_genes)
+        Gets the result; may be ``rows``.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_genes)
+        ``out``.
+    """
+    at_once = max(1, _TILE_VALUES // rows.shape[1])
+    for batch in np.unique(codes):
+        members = np.flatnonzero(codes == batch)
+        if batch < 0:
+            out[members] = rows[members]
+            continue
+        scale, shift, effects = (
+            values.astype(out.dtype, copy=False) for values in affine_map(model, batch)
+        )
+        for start in range(0, len(members), at_once):
+            some = members[start : start + at_once]
+            if at_once == 1:
+                some = int(some[0])  # a view of one long row in place of a copy of it
+            corrected = np.multiply(rows[some], scale, out=out[some])
+            corrected += shift
+            for effect, value in zip(effects, design[some].T, strict=True):
+                corrected += effect * np.asarray(value, out.dtype)[..., None]
+            out[some] = corrected
+    return out
