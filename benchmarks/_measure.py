@@ -58,8 +58,9 @@ def _compare(job, data, rows, calls):
     for name in [n for n in calls if n != COPY]:
         with _failure_to(rows[name]):
             result = quietly(calls[name])
-            ours = result if ours is None and name.startswith(OURS) else ours
-            if job.note is not None:
+            if name == OURS:
+                ours = result
+            elif job.note is not None and ours is not None:
                 rows[name].note = job.note(data, ours, result)
             if job.score is not None:
                 rows[name].score = job.score(data, result)

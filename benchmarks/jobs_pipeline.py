@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from ._data import annotated, counts
@@ -50,6 +52,7 @@ def _step_job(name, n_rows):
 
 
 def _pipeline(model, lengths, **batch):
+    from sklearn import config_context
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
@@ -57,7 +60,8 @@ def _pipeline(model, lengths, **batch):
 
     combat = ge.ComBatCorrector(**batch)
     if not batch:
-        combat = combat.set_fit_request(batch=True).set_transform_request(batch=True)
+        with config_context(enable_metadata_routing=True):
+            combat.set_fit_request(batch=True).set_transform_request(batch=True)
     return make_pipeline(
         ge.LowExpressionFilter(condition="y"),
         ge.TPMNormalizer(gene_lengths=lengths),
@@ -84,13 +88,23 @@ def _network():
 
 def _predict_array(model):
     def prepare(data):
-        import sklearn
+        from sklearn import config_context
 
-        sklearn.set_config(enable_metadata_routing=True)
-        pipeline = _pipeline(model(), data["lengths"])
-        pipeline.fit(data["X"], data["y"], batch=data["batch"])
+        from geneexpr import LowExpressionFilter
+
+        # An array has no names to find the lengths of the kept genes by.
+        kept = LowExpressionFilter(condition="y").fit(data["X"], data["y"]).get_support()
+        pipeline = _pipeline(model(), data["lengths"][kept])
         one, label = data["X"][:1].copy(), data["batch"][:1]
-        return lambda: pipeline.predict(one, batch=label)
+        routed = partial(config_context, enable_metadata_routing=True)
+        with routed():
+            pipeline.fit(data["X"], data["y"], batch=data["batch"])
+
+        def predict():
+            with routed():
+                return pipeline.predict(one, batch=label)
+
+        return predict
 
     return prepare
 
