@@ -8,7 +8,7 @@ from .._base import GeneSelector
 from .._blocks import fold
 from .._containers import annotation
 from .._validation import warn_nothing_kept, warn_zero_depth
-from ..stats._library_size import library_sizes
+from ..stats._library_size import gene_sums, library_sizes
 
 MILLION = 1e6
 TOLERANCE = 1e-14
@@ -61,8 +61,7 @@ def expression_counts(counts, sizes, cutoff):
     millions = np.where(sizes > 0, sizes / MILLION, np.inf)
     if sp.issparse(counts):
         reached = counts.data / np.repeat(millions, np.diff(counts.indptr)) >= cutoff
-        expressed = np.bincount(counts.indices[reached], minlength=n_genes)
-        totals = np.bincount(counts.indices, weights=counts.data, minlength=n_genes)
+        totals, expressed = gene_sums(counts), gene_sums(counts, reached)
     else:
         expressed = (counts / millions[:, None] >= cutoff).sum(axis=0)
         totals = counts.sum(axis=0, dtype=np.float64)

@@ -25,6 +25,24 @@ def library_sizes(counts):
     return counts.sum(axis=1, dtype=np.float64)
 
 
+def gene_sums(counts, data=None):
+    """Sum a CSR matrix gene by gene, in one pass over its non-zeros.
+
+    Parameters
+    ----------
+    counts : CSR matrix of shape (n_samples, n_genes)
+    data : array of shape (nnz,), optional
+        Values to sum at the places of the non-zeros, instead of these.
+
+    Returns
+    -------
+    array of shape (n_genes,), float64
+    """
+    data = counts.data if data is None else data
+    by_gene = sp.csc_array((data, counts.indices, counts.indptr), shape=counts.shape[::-1])
+    return by_gene @ np.ones(counts.shape[0])
+
+
 def scaled(counts, total, gene_weights=None, *, weighted_total=False):
     """Weight the genes, then scale every sample to a total.
 
