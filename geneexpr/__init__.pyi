@@ -1,19 +1,33 @@
-from ._validation import (
-    BatchWarning as BatchWarning,
-    GeneExpressionWarning as GeneExpressionWarning,
-    ModelFileWarning as ModelFileWarning,
-    ScaleWarning as ScaleWarning,
-    SelectionWarning as SelectionWarning,
-    ZeroDepthWarning as ZeroDepthWarning,
-)
+from . import adapters as adapters
+from . import base as base
+from . import batch_effects as batch_effects
+from . import datasets as datasets
+from . import embedding as embedding
+from . import io as io
+from . import normalization as normalization
+from . import predictors as predictors
+from . import selection as selection
+from ._validation import BatchWarning as BatchWarning
+from ._validation import GeneExpressionWarning as GeneExpressionWarning
+from ._validation import ModelFileWarning as ModelFileWarning
+from ._validation import ScaleWarning as ScaleWarning
+from ._validation import SelectionWarning as SelectionWarning
+from ._validation import ZeroDepthWarning as ZeroDepthWarning
+from .adapters import AlignmentReport as AlignmentReport
+from .adapters import GeneAligner as GeneAligner
+from .adapters import OnMatrix as OnMatrix
+from .adapters import ToArray as ToArray
 from .batch_effects import ComBatCorrector as ComBatCorrector
-from .normalization import (
-    CPMNormalizer as CPMNormalizer,
-    FPKMNormalizer as FPKMNormalizer,
-    LogTransformer as LogTransformer,
-    TPMNormalizer as TPMNormalizer,
-)
-from .adapters import AlignmentReport as AlignmentReport, GeneAligner as GeneAligner, OnMatrix as OnMatrix, ToArray as ToArray
-from .selection import LowExpressionFilter as LowExpressionFilter, VarianceFilter as VarianceFilter
+from .datasets import DatasetUnavailableError as DatasetUnavailableError
+from .datasets import fetch_hapmap_lcl as fetch_hapmap_lcl
+from .datasets import make_cohort as make_cohort
 from .embedding import AutoencoderEmbedder as AutoencoderEmbedder
+from .io import open_zarr as open_zarr
+from .io import write_zarr as write_zarr
+from .normalization import CPMNormalizer as CPMNormalizer
+from .normalization import FPKMNormalizer as FPKMNormalizer
+from .normalization import LogTransformer as LogTransformer
+from .normalization import TPMNormalizer as TPMNormalizer
 from .predictors import TorchMLPClassifier as TorchMLPClassifier
+from .selection import LowExpressionFilter as LowExpressionFilter
+from .selection import VarianceFilter as VarianceFilter
