@@ -161,6 +161,8 @@ class BatchCorrector(GeneTransformer):
         design, names = _design(columns, self.covariates_, n_samples)
         if y is not None:
             check_consistent_length(matrix, y)
+            y = np.asarray(y)
+            y = y.ravel() if y.shape == (n_samples, 1) else y
         if y is not None and not self.allow_outcome:
             # Not the coded columns of the design: a level less would still tell as much.
             own = {n: design[:, [m == n for m in names]] for n in dict.fromkeys(names)}

@@ -80,8 +80,7 @@ def fit_location_scale(
     Raises
     ------
     ValueError
-        If the residuals of the batches (or of the reference) leave nothing to estimate a
-        variance from.
+        If the samples (or those of the reference) are too few to pool a variance from.
 
     References
     ----------
@@ -98,20 +97,9 @@ def fit_location_scale(
     """
     n_batches, n_genes = moments.means.shape
     corrected = ~constant_genes(moments)
-    kept = moments.take(corrected)
+    kept = moments if corrected.all() else moments.take(corrected)
+    _check_degrees(moments, reference)
     mean, slopes, variance = _standardisation(kept, reference)
-    if kept.n_genes and not (variance > 0).any():
-        raise ValueError(
-            "No variance is left within batches: "
-            + (
-                "every gene is fitted exactly by the batches and the covariates"
-                if reference is None
-                else "the reference batch has too few samples"
-            )
-            + f" ({int(moments.n_rows.sum())} samples, {n_batches} batches, "
-            f"{moments.products.shape[1]} covariate columns). Use fewer covariates or more "
-            "samples a batch."
-        )
     if not (variance > 0).all():
         positive = variance > 0
         corrected[corrected] = positive
@@ -132,6 +120,19 @@ def fit_location_scale(
                     model, moments.batch(batch), parametric=parametric, mean_only=mean_only
                 )
     return model
+
+
+def _check_degrees(moments, reference):
+    """Raise where batches and covariates fit the samples exactly."""
+    n_batches, p = moments.products.shape[:2]
+    n = int(moments.n_rows.sum())
+    if n <= n_batches + p:
+        raise ValueError(
+            f"No variance is left to pool: {n} samples in {n_batches} batches with {p} covariate "
+            f"columns; at least {n_batches + p + 1} samples are needed."
+        )
+    if reference is not None and moments.n_rows[reference] < 2:
+        raise ValueError("The reference batch has one sample; it needs 2 at least.")
 
 
 def _standardisation(moments, reference):

@@ -64,7 +64,7 @@ def location_scale_prior(location, scale) -> LocationScalePrior:
 
 
 def _variance(values):
-    return float(np.var(values, ddof=1)) if len(values) > 1 else 0.0
+    return float(np.square(values - values.mean()).sum() / max(1, len(values) - 1))
 
 
 def shrink_location(location, n, prior, scale=1.0) -> np.ndarray:

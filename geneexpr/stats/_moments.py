@@ -14,7 +14,7 @@ import scipy.sparse as sp
 # Rows and non-zeros taken at once: a block of either with its temporaries stays in a
 # few megabytes, most of them in the cache of one core.
 _TILE_ROWS = 1024
-_TILE_VALUES = 2**17
+_TILE_VALUES = 2**16
 _TILE_NONZEROS = 2**19
 
 
@@ -201,7 +201,7 @@ def _summarise_rows(block, rows, covariates):
     """Summarise some rows as a single batch, so many at a time that temporaries stay small."""
     size = _TILE_ROWS
     if sp.issparse(block):
-        size = max(1, _TILE_NONZEROS // max(1, block.nnz // block.shape[0]))
+        size = max(1, _TILE_NONZEROS * block.shape[0] // max(1, block.nnz))
     of_chunk = _of_sparse_rows if sp.issparse(block) else _of_dense_rows
     chunks = (rows[start : start + size] for start in range(0, len(rows), size))
     return reduce(
@@ -250,13 +250,14 @@ def _side_by_side(parts):
 def _of_dense_rows(X, rows, covariates):
     """Summarise rows of a dense matrix as one batch, a tile of columns at a time."""
     n, n_genes = len(rows), X.shape[1]
-    if rows[-1] - rows[0] == n - 1:  # a slice is a view, a list of rows a copy
+    if rows[-1] - rows[0] == n - 1:  # faster to copy than a list of rows
         rows = slice(int(rows[0]), int(rows[-1]) + 1)
     centred = covariates - covariates.mean(axis=0)
     width = max(64, _TILE_VALUES // n)
     tiles, gaps, sums = [], [], np.zeros(n)
     for start in range(0, n_genes, width):
-        tile = X[:, start : start + width][rows].astype(np.float64, copy=False)
+        tile = X[:, start : start + width][rows]
+        tile = tile.astype(np.float64, copy=isinstance(rows, slice))
         sums += tile.sum(axis=1)
         low, high = tile.min(axis=0), tile.max(axis=0)
         missing = np.isnan(tile) if np.isnan(low).any() else None
@@ -273,13 +274,13 @@ def _of_dense_rows(X, rows, covariates):
 
 
 def _centred_moments(tile, missing, centred):
-    """Return means, squares and products of the columns of a tile, in two passes."""
+    """Return means, squares and products of the columns of a tile, which is used up."""
     n = len(tile)
     if missing is not None:
         n = np.maximum(n - missing.sum(axis=0), 1)
-        tile = np.where(missing, 0, tile)
+        tile[missing] = 0
     mean = tile.sum(axis=0) / n
-    deviations = tile - mean
+    deviations = np.subtract(tile, mean, out=tile)
     if missing is not None:
         deviations[missing] = 0
     # The second pass also finds what the mean of the first was off by.
