@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
-from ._jobs import OURS, Job, equal_score, times_faster
+from ._data import sparse_counts
+from ._jobs import OURS, Job, equal_score, times_faster, within_memory
 
 HIDDEN, N_CLASSES, LEARNING_RATE = 128, 5, 1e-3
 EPOCHS = 5
@@ -180,4 +183,90 @@ def _job(batch_size, faster_than_script):
     )
 
 
-JOBS = (_job(128, 1.4), _job(16, 1.3))
+N_COMPONENTS = 32
+
+
+def _autoencoder(data):
+    from geneexpr import AutoencoderEmbedder
+
+    model = AutoencoderEmbedder(
+        N_COMPONENTS,
+        hidden_layers=(HIDDEN,),
+        noise=0.0,
+        batch_size=128,
+        max_epochs=EPOCHS,
+        early_stopping=False,
+        random_state=0,
+    )
+    return lambda: model.fit(data["X"]).inverse_transform
+
+
+def _autoencoder_loop(data):
+    import torch
+    from torch import nn
+
+    X = torch.from_numpy(data["X"])
+    widths = [X.shape[1], HIDDEN, N_COMPONENTS, HIDDEN, X.shape[1]]
+
+    def fit():
+        torch.manual_seed(0)
+        layers = [nn.Linear(a, b) for a, b in itertools.pairwise(widths)]
+        module = nn.Sequential(
+            *(part for layer in layers[:-1] for part in (layer, nn.ReLU())), layers[-1]
+        )
+        optimiser = torch.optim.Adam(module.parameters(), lr=LEARNING_RATE, fused=True)
+        for _ in range(EPOCHS):
+            for rows in torch.randperm(len(X)).split(128):
+                batch = X[rows]
+                optimiser.zero_grad()
+                nn.functional.mse_loss(module(batch), batch).backward()
+                optimiser.step()
+        return module
+
+    return fit
+
+
+SPARSE = (20_000, 20_000)
+
+
+def _sparse_data(quick):
+    X = sparse_counts(*((300, 500) if quick else SPARSE), 0.1)
+    X.data = np.log2(X.data + 1)
+    return {"X": X, "y": np.arange(X.shape[0]) % 2}
+
+
+def _ours_sparse(data):
+    from geneexpr import TorchMLPClassifier
+
+    model = TorchMLPClassifier(
+        (HIDDEN,), batch_size=256, max_epochs=1, early_stopping=False, random_state=0
+    )
+    return lambda: model.fit(data["X"], data["y"])
+
+
+def _sklearn_sparse(data):
+    from sklearn.neural_network import MLPClassifier
+
+    model = MLPClassifier((HIDDEN,), batch_size=256, max_iter=1, random_state=0)
+    return lambda: model.fit(data["X"], data["y"])
+
+
+JOBS = (
+    _job(128, 1.4),
+    _job(16, 1.3),
+    Job(
+        "mlp_csr",
+        "TorchMLPClassifier.fit, CSR 20 000 x 20 000, 10 %, one epoch",
+        _sparse_data,
+        {OURS: _ours_sparse, "scikit-learn": _sklearn_sparse},
+        targets=(within_memory(0.2 * 8 * SPARSE[0] * SPARSE[1], "a fifth of the dense size"),),
+        repeats=1,
+    ),
+    Job(
+        "autoencoder",
+        f"AutoencoderEmbedder.fit, 800 x 20 531, 128 hidden, {N_COMPONENTS} components, "
+        f"{EPOCHS} epochs, batch 128",
+        _data,
+        {OURS: _autoencoder, LOOP: _autoencoder_loop},
+    ),
+)

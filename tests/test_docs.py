@@ -2,6 +2,7 @@
 
 import re
 import runpy
+from inspect import ismodule
 from pathlib import Path
 from pkgutil import resolve_name
 
@@ -84,7 +85,8 @@ def _code(path, start=None, end=None):
 def test_every_public_name_is_in_the_reference():
     reference = (ROOT / "docs" / "api" / "index.rst").read_text()
     listed = set(re.findall(r"^   ([\w.]+)$", reference, re.MULTILINE))
-    assert set(geneexpr.__all__) - listed == set()
+    public = {name for name in geneexpr.__all__ if not ismodule(getattr(geneexpr, name))}
+    assert public - listed == set()
 
 
 def test_the_reference_names_nothing_that_is_not_there():
