@@ -1,6 +1,7 @@
 """Moments by batch: against NumPy, merged in any way, dense and sparse."""
 
 from functools import reduce
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -65,8 +66,7 @@ def test_merging_blocks_of_any_size_gives_the_moments_of_all_rows(cohort, kind):
     X, codes, covariates = cohort
     edges = [0, 1, 1, 12, 70, N]
     parts = [
-        summarise_batches(kind(X[a:b]), codes[a:b], B, covariates[a:b])
-        for a, b in zip(edges[:-1], edges[1:], strict=True)
+        summarise_batches(kind(X[a:b]), codes[a:b], B, covariates[a:b]) for a, b in pairwise(edges)
     ]
     assert_moments(reduce(merge_moments, parts), expected(X, codes, covariates))
     right = reduce(lambda a, b: merge_moments(b, a), reversed(parts))

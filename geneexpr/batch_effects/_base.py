@@ -164,7 +164,6 @@ class BatchCorrector(GeneTransformer):
             y = np.asarray(y)
             y = y.ravel() if y.shape == (n_samples, 1) else y
         if y is not None and not self.allow_outcome:
-            # Not the coded columns of the design: a level less would still tell as much.
             own = {n: design[:, [m == n for m in names]] for n in dict.fromkeys(names)}
             check_outcome(y, codes, own)
         check_confounding(codes, self.batches_, design, names)

@@ -100,15 +100,15 @@ def check_outcome(y, codes, covariates):
         outcome, judge, measure, most = y.astype(np.float64), _r2, "R²", MAX_R2
     else:
         return
-    candidates = {f"The covariate {name!r}": own for name, own in covariates.items()}
+    candidates = {f"The covariate {name!r} gives": own for name, own in covariates.items()}
     if len(covariates) > 1:
-        together = f"The covariates {name_some(covariates)} together"
+        together = f"The covariates {name_some(covariates)} together give"
         candidates[together] = np.hstack(list(covariates.values()))
     for said, columns in candidates.items():
         score = judge(columns, outcome) if columns.shape[1] else 0.0
         if score > most:
             raise ValueError(
-                f"{said} gives the outcome y away ({measure} {score:.2f}, at most {most} is "
+                f"{said} the outcome y away ({measure} {score:.2f}, at most {most} is "
                 f"allowed). {_REASON}"
             )
 
