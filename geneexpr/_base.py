@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ._blocks import map_rows
 from ._containers import as_frame, is_anndata, like
-from ._validation import check_input, wants_frame
+from ._validation import check_input, check_transformed, wants_frame
 
 STATE_VERSION = 1
 
@@ -128,8 +128,7 @@ class GeneSelector(SelectorMixin, GeneTransformer):
         container like X, of shape (n_samples, n_genes)
         """
         check_is_fitted(self)
-        inner = _Selected(self.get_feature_names_out(), named=hasattr(self, "feature_names_in_"))
-        matrix = check_input(inner, X, reset=False, allow_nan=True)
+        matrix = check_transformed(self, X, allow_nan=True)
         support = self.support_
         genes = getattr(self, "feature_names_in_", None)
         if genes is None:
@@ -139,15 +138,6 @@ class GeneSelector(SelectorMixin, GeneTransformer):
             map_rows(matrix, lambda block: _spread(block, support), n_columns=len(support)),
             genes=genes,
         )
-
-
-class _Selected(BaseEstimator):
-    """Stands for the selector when genes after selection are compared with those before."""
-
-    def __init__(self, genes, named):
-        self.n_features_in_ = len(genes)
-        if named:
-            self.feature_names_in_ = genes
 
 
 def _columns(block, support):

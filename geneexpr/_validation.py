@@ -132,6 +132,40 @@ def check_input(
     return finish(matrix)
 
 
+def check_transformed(estimator, X, **options):
+    """Check what ``inverse_transform`` gets: the columns that ``transform`` gives.
+
+    Parameters
+    ----------
+    estimator : transformer
+        Fitted, with ``get_feature_names_out``.
+    X : container
+        With or without names.
+    **options
+        As `check_input` takes them.
+
+    Returns
+    -------
+    matrix : array, CSR matrix or DiskRows
+    """
+    matrix = check_input(estimator, X, reset=False, names=False, **options)
+    expected, found = estimator.get_feature_names_out(), gene_names(X)
+    name = type(estimator).__name__
+    if matrix.shape[1] != len(expected):
+        raise ValueError(
+            f"X has {matrix.shape[1]} features, but {name}.inverse_transform is expecting the "
+            f"{len(expected)} features that transform gives."
+        )
+    compared = found is not None and hasattr(estimator, "feature_names_in_")
+    if compared and not np.array_equal(found, expected):
+        other = found[found != expected]
+        raise ValueError(
+            f"{name}.inverse_transform expects the columns that transform gives, in their order; "
+            f"got {name_some(other)} in other places."
+        )
+    return matrix
+
+
 def _checked_block(block, *, options, finish):
     return finish(check_array(block, ensure_min_samples=0, **options))
 

@@ -161,9 +161,7 @@ def test_row_independence(estimator, kind, annotated_cohort):
         estimator = clone(estimator).set_params(gene_lengths=var["length"])
     container = put(kind, X, obs, var)
     model = fitted(estimator, container, y)
-    take = (
-        (lambda rows: container.iloc[rows]) if kind == "frame" else (lambda rows: container[rows])
-    )
+    rows_of = container.iloc if kind == "frame" else container
     whole = dense(apply(model, container))
     rng = np.random.default_rng(0)
     for rows in ([5], [20, 3], list(rng.permutation(len(whole))[:11])):

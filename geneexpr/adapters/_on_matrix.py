@@ -8,7 +8,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._base import GeneTransformer
 from .._blocks import in_memory, map_rows, row_blocks
 from .._containers import DiskRows, like
-from .._validation import check_input
+from .._validation import check_transformed
 
 
 class OnMatrix(GeneTransformer):
@@ -103,7 +103,7 @@ class OnMatrix(GeneTransformer):
         container like X, of shape (n_samples, n_genes)
         """
         check_is_fitted(self)
-        matrix = check_input(self, X, reset=False, allow_nan=True, names=False)
+        matrix = check_transformed(self, X, allow_nan=True)
         back = map_rows(matrix, self.transformer_.inverse_transform, n_columns=self.n_features_in_)
         return like(X, back, genes=self._genes_in())
 

@@ -1,11 +1,12 @@
 """The end of the annotated part of a pipeline."""
 
 import scipy.sparse as sp
+from sklearn.utils.validation import check_is_fitted
 
 from .._base import GeneTransformer
 from .._blocks import in_memory
 from .._containers import as_frame
-from .._validation import wants_frame
+from .._validation import check_transformed, wants_frame
 
 
 class ToArray(GeneTransformer):
@@ -82,7 +83,8 @@ class ToArray(GeneTransformer):
         -------
         array or CSR matrix of shape (n_samples, n_genes)
         """
-        return in_memory(self._check(X, allow_nan=True))
+        check_is_fitted(self)
+        return in_memory(check_transformed(self, X, allow_nan=True))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
