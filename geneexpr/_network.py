@@ -31,6 +31,7 @@ class NetworkEstimator(GeneEstimator):
     - ``_loss(module, output, batch)``: the loss of a mini-batch; static.
     """
 
+    _net_class = Net
     _nonlinearity = None
 
     @property
@@ -112,7 +113,7 @@ class NetworkEstimator(GeneEstimator):
 
     def _compose(self, module, device, generator):
         loss = type(self)._loss
-        net = Net(
+        net = self._net_class(
             module,
             Criterion(lambda output, batch: loss(module, output, batch)),
             lr=self.lr,

@@ -3,9 +3,10 @@
 import math
 import warnings
 
+import numpy as np
 import pandas as pd
 import torch
-from sklearn.base import clone
+from sklearn.base import ClassifierMixin, clone
 from skorch import NeuralNet
 from skorch.callbacks import Callback
 from skorch.history import History
@@ -100,6 +101,7 @@ class Net(NeuralNet):
             pass
         except KeyboardInterrupt:
             done = len(self.history) - 1
+            del self.history[done:]
             warnings.warn(
                 f"Training was interrupted in epoch {done + 1}; the best weights of the epochs "
                 "before are kept.",
@@ -121,10 +123,21 @@ class Net(NeuralNet):
         except KeyboardInterrupt as stop:
             raise _Stop from stop  # this is how skorch's EarlyStopping ends the training
 
+
+class ClassifierNet(ClassifierMixin, Net):
+    """A net whose scores are of classes, so that skorch's scoring callbacks work.
+
+    Its labels are the codes of the classes.
+    """
+
+    @property
+    def classes_(self):
+        """The codes of the classes."""
+        return np.arange(self.n_classes_)
+
     def predict(self, X):
-        """Return class codes where there is a class for each output, else the outputs."""
-        result = self.predict_proba(X)
-        return result if self.predict_nonlinearity is None else result.argmax(axis=1)
+        """Return the code of the most probable class."""
+        return self.predict_proba(X).argmax(axis=1)
 
 
 class _Stop(KeyboardInterrupt):

@@ -11,6 +11,7 @@ from sklearn.utils.validation import assert_all_finite, check_is_fitted
 
 from .. import nets
 from .._network import NetworkEstimator
+from .._skorch_net import ClassifierNet
 from .._validation import check_input, name_some
 
 
@@ -22,6 +23,7 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):
     Two classes have one output, the log-odds of the second; more have one each.
     """
 
+    _net_class = ClassifierNet
     _nonlinearity = staticmethod(nets.probabilities)
 
     def fit(self, X, y, sample_weight=None, groups=None):
@@ -150,8 +152,13 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):
             weight = weight.astype(np.float32 if matrix.dtype == np.float32 else np.float64)
         n_outputs = 1 if len(classes) == 2 else len(classes)
         architecture = self._architecture(self.n_features_in_, n_outputs)
-        self._train(matrix, architecture, target=codes, weight=weight, strata=codes, X=X, **options)
         self.classes_ = classes
+        self._train(matrix, architecture, target=codes, weight=weight, strata=codes, X=X, **options)
+
+    def _compose(self, module, device, generator):
+        net = super()._compose(module, device, generator)
+        net.n_classes_ = len(self.classes_)
+        return net
 
     def _class_weighted(self, y, codes, used, classes, weight):
         if self.class_weight is None:
