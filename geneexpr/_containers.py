@@ -142,9 +142,12 @@ def _(X, layer=None):
     if not _is_stored(stored):
         return _lazy(X.X if layer is None else X.layers[layer])
 
+    rows = np.arange(base.n_obs)[X._oidx] if X.is_view else None
+
     def read(start, stop):
-        rows = X[start:stop]
-        block = rows.X if layer is None else rows.layers[layer]
+        # From the base, since a view of a view of HDF5 raises.
+        part = X[start:stop] if rows is None else base[rows[start:stop], X._vidx]
+        block = part.X if layer is None else part.layers[layer]
         return block[:] if _is_stored(block) else block
 
     return DiskRows(read, X.shape, stored.dtype)

@@ -277,7 +277,7 @@ class GeneAligner(GeneTransformer):
             mapping = dict(self.gene_map)
             names = np.array([mapping.get(name, name) for name in names], dtype=object)
         keys = self._compared(names)
-        _raise_merged(keys, names)
+        _raise_merged(keys, gene_names(X))
         return names, keys
 
     def _compared(self, names):

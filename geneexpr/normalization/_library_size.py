@@ -5,7 +5,7 @@ import numpy as np
 from .._base import GeneTransformer
 from .._blocks import fold, map_rows
 from .._containers import like
-from .._validation import warn_zero_depth
+from .._validation import check_transformed, warn_zero_depth
 from ..stats._library_size import library_sizes, scaled
 
 MILLION = 1e6
@@ -114,7 +114,7 @@ class LibrarySizeTransformer(GeneTransformer):
         container like X, of shape (n_samples, n_genes)
             Expected counts, not rounded.
         """
-        matrix = self._check(X)
+        matrix = check_transformed(self, X)
         sizes = per_sample(library_size, self.median_library_size_, matrix.shape[0])
         return like(X, map_rows(matrix, self._unscale(), sizes))
 

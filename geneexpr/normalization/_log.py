@@ -6,7 +6,7 @@ import scipy.sparse as sp
 from .._base import GeneTransformer
 from .._blocks import map_rows, row_blocks
 from .._containers import is_anndata, like
-from .._validation import check_choice, stored, warn_logged
+from .._validation import check_choice, check_transformed, stored, warn_logged
 
 BASES = (2, 10, "e")
 _LOG = {2: np.log2, 10: np.log10, "e": np.log}
@@ -187,7 +187,7 @@ class LogTransformer(GeneTransformer):
         -------
         container like X, of shape (n_samples, n_genes)
         """
-        matrix = self._check(X)
+        matrix = check_transformed(self, X)
         base, pseudocount = self.base, self.pseudocount
         back = map_rows(
             matrix,
