@@ -240,7 +240,7 @@ def _(X):
 def name_some(names, most=5):
     """Write out the first few names, and how many more there are."""
     names = list(names)
-    said = ", ".join(repr(n) if isinstance(n, str) else str(n) for n in names[:most])
+    said = ", ".join(repr(str(n)) if isinstance(n, str) else str(n) for n in names[:most])
     return said if len(names) <= most else f"{said} and {len(names) - most} more"
 
 
