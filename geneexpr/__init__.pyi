@@ -22,7 +22,10 @@ from .datasets import DatasetUnavailableError as DatasetUnavailableError
 from .datasets import fetch_hapmap_lcl as fetch_hapmap_lcl
 from .datasets import make_cohort as make_cohort
 from .embedding import AutoencoderEmbedder as AutoencoderEmbedder
+from .io import UntrustedModelError as UntrustedModelError
+from .io import load_model as load_model
 from .io import open_zarr as open_zarr
+from .io import save_model as save_model
 from .io import write_zarr as write_zarr
 from .normalization import CPMNormalizer as CPMNormalizer
 from .normalization import FPKMNormalizer as FPKMNormalizer
