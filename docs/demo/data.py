@@ -3,7 +3,7 @@
 from cohort import Cohort, some
 
 SEX_LINKED = "Y-linked"
-ESCAPE = "X, escapes inactivation"
+ESCAPE = "escaping X inactivation"
 
 
 def load_cohort():

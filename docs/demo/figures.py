@@ -13,9 +13,11 @@ from matplotlib.colors import ListedColormap
 from matplotlib.patches import Patch
 from scores import macro_auc
 
-# Okabe and Ito's colours: told apart with every kind of colour vision.
-BATCH_COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
-CLASS_COLORS = ("#D55E00", "#56B4E9", "#009E73", "#CC79A7", "#F0E442", "#0072B2", "#E69F00")
+# Okabe and Ito's colours: told apart with every kind of colour vision. Batches, classes and
+# gene sets stand in one figure, so they share as few as the eight colours allow.
+BATCH_COLORS = ("#009E73", "#CC79A7", "#000000", "#56B4E9", "#E69F00", "#D55E00", "#F0E442")
+CLASS_COLORS = ("#D55E00", "#0072B2", "#F0E442", "#56B4E9", "#CC79A7", "#009E73", "#000000")
+LINE_COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000")
 MARKERS = ("o", "^", "s", "D", "v", "P", "X")
 GREY = "#777777"
 MOST_NAMED = len(BATCH_COLORS)
@@ -65,10 +67,6 @@ def _palette(names, colors):
     return {
         name: (colors[i % len(colors)], MARKERS[i % len(MARKERS)]) for i, name in enumerate(names)
     }
-
-
-def _legend(axes, **kwargs):
-    axes.legend(frameon=False, handletextpad=0.4, borderaxespad=0.2, **kwargs)
 
 
 # ------------------------------------------------------------------ principal components
@@ -153,48 +151,50 @@ def draw_roc(results):
         if results.without is not None:
             outside[f"without {cohort.left_out} genes"] = results.without.external[run.headline]
         panels[f"External: {cohort.external}, new donors"] = outside
-    figure, row = plt.subplots(
-        1, len(panels), figsize=(4.9 * len(panels), 6.0), squeeze=False, sharey=True
+    n_lines = max(map(len, panels.values()))
+    figure, (curves, keys) = plt.subplots(
+        2,
+        len(panels),
+        figsize=(4.9 * len(panels), 5.1 + 0.25 * n_lines),
+        height_ratios=(4.8, 0.3 + 0.25 * n_lines),
+        squeeze=False,
     )
-    for axes, (title, lines) in zip(row[0], panels.items(), strict=True):
-        _roc_panel(axes, lines)
+    for axes, key, (title, lines) in zip(curves, keys, panels.items(), strict=True):
+        handles = _roc_panel(axes, lines)
         axes.set_title(title)
         axes.set_xlabel(_roc_label(whole.classes, "called so in error"))
-    row[0, 0].set_ylabel(_roc_label(whole.classes, "found"))
+        axes.set_ylabel(_roc_label(whole.classes, "found"))
+        key.set_axis_off()
+        key.legend(handles=handles, frameon=False, loc="upper left", title="AUC", alignment="left")
     return figure
 
 
 def _roc_label(classes, what):
-    of = f"not {classes[1]}" if what.startswith("called") else classes[1]
     if len(classes) > 2:
         return f"share {what}, mean over classes"
-    return f"share of {of} {'called ' + classes[1] if what.startswith('called') else what}"
+    control, case = classes
+    return f"share of {case} {what}" if what == "found" else f"share of {control} called {case}"
 
 
 def _roc_panel(axes, lines):
     axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, linestyle=":")
-    widths = np.linspace(5, 1.6, len(lines))
+    # Curves of equal shape lie on one another: wide below, narrow above, all are seen.
+    widths = np.linspace(7, 1.6, len(lines))
+    handles = []
     for (name, p), color, width in zip(
-        lines.items(), (*BATCH_COLORS, GREY, "black"), widths, strict=False
+        lines.items(), (*LINE_COLORS, GREY, "black"), widths, strict=False
     ):
         value = macro_auc(p.y, p.probabilities, p.classes)[0]
-        axes.plot(
+        handles += axes.plot(
             *roc_points(p),
             color=color,
-            # Curves of equal shape lie on one another: wide below, narrow above, all seen.
             linewidth=width,
             solid_capstyle="butt",
             label=f"{name}: {value:.3f} (n = {len(p.y)})",
         )
     axes.set_aspect("equal")
-    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
-    axes.legend(
-        frameon=False,
-        loc="upper left",
-        bbox_to_anchor=(-0.02, -0.16),
-        title="AUC",
-        alignment="left",
-    )
+    axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
+    return handles
 
 
 def roc_points(predictions):
@@ -236,18 +236,34 @@ def _genes_figure(cohort, run):
     top = explanation.top()
     genes = explanation.genes[top]
     symbols, kinds = cohort.symbols(genes), kinds_of(cohort, genes)
-    height = 2.2 + 0.27 * max(len(top), 4)
-    figure, (bars, heat) = plt.subplots(
-        1, 2, figsize=(11, height), width_ratios=(1, 1.7), sharey=True
-    )
+    heights = (0.16, 0.16, 0.27 * max(len(top), 6))
+    figure = plt.figure(figsize=(11, sum(heights) + 1.3))
+    grid = figure.add_gridspec(3, 2, width_ratios=(1, 1.7), height_ratios=heights, hspace=0.01)
+    bars, heat = figure.add_subplot(grid[2, 0]), figure.add_subplot(grid[2, 1])
     _bars(bars, cohort, explanation.importance[top], symbols, kinds)
-    _heatmap(heat, cohort, explanation.expression[:, top])
+    rows = np.flatnonzero(cohort.is_training)
+    labels, batches = (cohort.column(key)[rows] for key in (cohort.label, cohort.batch))
+    order = np.lexsort((batches, labels))
+    _heatmap(heat, explanation.expression[order][:, top])
+    strips = {cohort.label: (labels, CLASS_COLORS), cohort.batch: (batches, BATCH_COLORS)}
+    handles = []
+    for i, (key, (names, colors)) in enumerate(strips.items()):
+        palette = _palette(np.unique(cohort.column(key)), colors)
+        handles += _strip(figure.add_subplot(grid[i, 1]), key, names[order], palette)
+    heat.legend(
+        handles=handles,
+        frameon=False,
+        loc="upper center",
+        bbox_to_anchor=(0.5, 0),
+        ncols=min(len(handles), 6),
+    )
+    figure.suptitle(f"Expression in the {len(rows)} training samples", x=0.66, fontsize=11)
     return figure
 
 
 def _bars(axes, cohort, importance, symbols, kinds):
     names = [*cohort.gene_sets, ""]
-    colors = dict(zip(names, BATCH_COLORS, strict=False))
+    colors = dict(zip(names, LINE_COLORS, strict=False))
     colors[""] = "#999999"
     place = np.arange(len(symbols))
     axes.barh(place, importance, color=[colors[kind] for kind in kinds], height=0.75)
@@ -262,66 +278,38 @@ def _bars(axes, cohort, importance, symbols, kinds):
         axes.legend(handles=handles, frameon=False, loc="lower right")
 
 
-def _heatmap(axes, cohort, expression):
-    rows = np.flatnonzero(cohort.is_training)
-    labels, batches = (cohort.column(key)[rows] for key in (cohort.label, cohort.batch))
-    order = np.lexsort((batches, labels))
+def _heatmap(axes, expression):
     image = axes.imshow(
-        np.clip(expression[order], -2.5, 2.5).T,
+        np.clip(expression, -2.5, 2.5).T,
         aspect="auto",
         cmap="PuOr_r",
         vmin=-2.5,
         vmax=2.5,
         interpolation="none",
     )
-    axes.set_xticks([])
-    axes.tick_params(axis="y", length=0, labelleft=False)
-    axes.spines[:].set_visible(False)
-    n_strips = _strips(axes, {cohort.label: labels[order], cohort.batch: batches[order]}, cohort)
-    axes.set_title(f"Expression in the {len(rows)} training samples", pad=6 + 13 * n_strips)
+    axes.set_axis_off()
     axes.figure.colorbar(
-        image, ax=axes, label="SD from the training mean", shrink=0.85, pad=0.02, fraction=0.05
+        image, ax=axes, label="SD from the training mean", shrink=0.9, pad=0.02, fraction=0.05
     )
 
 
-def _strips(axes, columns, cohort):
-    """Colour the samples by class and batch, in strips above the heatmap."""
-    handles = []
-    for i, (key, labels) in enumerate(columns.items()):
-        names, codes = np.unique(labels, return_inverse=True)
-        colors = CLASS_COLORS if key == cohort.label else BATCH_COLORS
-        palette = _palette(np.unique(cohort.column(key)), colors)
-        strip = axes.inset_axes(
-            [0, 1, 1, 1], transform=_above(axes, points=4 + 13 * (len(columns) - 1 - i), high=10)
-        )
-        strip.imshow(
-            codes[None],
-            aspect="auto",
-            cmap=ListedColormap([palette[name][0] for name in names]),
-            vmin=-0.5,
-            vmax=len(names) - 0.5,
-            interpolation="none",
-        )
-        strip.set_axis_off()
-        handles += [Patch(color=palette[name][0], label=f"{name}") for name in names]
-    axes.legend(
-        handles=handles,
-        frameon=False,
-        loc="upper center",
-        bbox_to_anchor=(0.5, -0.01),
-        ncols=min(len(handles), 6),
+def _strip(axes, key, labels, palette):
+    """Colour the samples in a strip; return what the legend shows of it."""
+    names, codes = np.unique(labels, return_inverse=True)
+    axes.imshow(
+        codes[None],
+        aspect="auto",
+        cmap=ListedColormap([palette[name][0] for name in names]),
+        vmin=-0.5,
+        vmax=len(names) - 0.5,
+        interpolation="none",
     )
-    return len(columns)
-
-
-def _above(axes, points, high):
-    """Return a transform to a band of a height in points, that far above the axes."""
-    from matplotlib.transforms import Affine2D, ScaledTranslation, blended_transform_factory
-
-    scale = axes.figure.dpi_scale_trans
-    band = Affine2D().translate(0, -1).scale(1, high / 72) + Affine2D()
-    vertical = band + scale + ScaledTranslation(0, points / 72, scale)
-    return blended_transform_factory(axes.transAxes, vertical)
+    axes.set_xticks([])
+    axes.set_yticks([0], [key])
+    axes.yaxis.tick_right()
+    axes.tick_params(axis="y", length=0)
+    axes.spines[:].set_visible(False)
+    return [Patch(color=palette[name][0], label=name) for name in names]
 
 
 # ------------------------------------------------------------------ permutations
@@ -350,7 +338,7 @@ def draw_permutations(results):
             place,
             s=70,
             marker="D",
-            color=BATCH_COLORS[0],
+            color=LINE_COLORS[0],
             label="true labels" if place == 0 else None,
         )
     axes.axvline(0.5, color=GREY, linewidth=0.8, linestyle=":")

@@ -49,6 +49,7 @@ def _data(cohort):
         "classes": sorted(obs["label"].unique()),
         "n_samples": len(obs),
         "n_genes": int(cohort.adata.n_vars),
+        "equal_lengths": cohort.equal_lengths,
         "by_batch": {str(b): _counts(part) for b, part in obs.groupby("batch")},
         "training": _counts(training) | {"batches": sorted(training["batch"].unique())},
         "external": cohort.external
