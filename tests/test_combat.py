@@ -297,6 +297,25 @@ def test_unseen_batch_takes_three_values(cohort):
         ComBatCorrector(unseen_batch="ignore").fit(X, batch=batch)
 
 
+@pytest.mark.parametrize("sparse", [False, True])
+def test_a_new_batch_in_many_blocks_on_disk_is_estimated_as_in_memory(cohort, sparse):
+    da = pytest.importorskip("dask.array")
+    X, batch, _ = cohort
+    X = np.maximum(X, 0)
+    labels = np.where(np.arange(80) % 3, batch, "z")
+    model = ComBatCorrector("site", unseen_batch="estimate").fit(as_anndata(X, site=batch))
+    lazy = as_anndata(da.from_array(X, chunks=(7, 20)), site=labels)
+    if sparse:
+        lazy.X = da.from_array(X, chunks=(7, -1)).map_blocks(sp.csr_matrix)
+    expected = model.transform(as_anndata(X, site=labels)).X
+    np.testing.assert_allclose(model.transform(lazy).X.compute(), expected, rtol=1e-10, atol=1e-12)
+    new = labels == "z"
+    adapted = model.adapt(lazy[new])
+    np.testing.assert_allclose(
+        adapted.transform(lazy[new]).X.compute(), expected[new], rtol=1e-10, atol=1e-12
+    )
+
+
 def test_adapt_freezes_a_new_batch(cohort):
     X, batch, y = cohort
     model = ComBatCorrector().fit(X, y, batch=batch)
@@ -342,6 +361,29 @@ def test_class_means_are_those_of_the_corrected_data(cohort):
         )
         share = (~np.isnan(X[y == name])).sum(axis=0) / (~np.isnan(X)).sum(axis=0)
         np.testing.assert_allclose(model.class_shares_[k], share)
+
+
+@pytest.mark.parametrize(
+    "y",
+    [np.arange(80), np.linspace(0, 1, 80), [None] * 80, np.eye(80)[:, :2].astype(int)],
+    ids=["identifiers", "continuous", "missing", "two columns"],
+)
+def test_any_outcome_is_taken_and_none_changes_the_correction(cohort, y):
+    X, batch, _ = cohort
+    model = ComBatCorrector().fit(X, y, batch=batch)
+    assert model.outcome_classes_ == []
+    np.testing.assert_array_equal(
+        model.transform(X, batch=batch), ComBatCorrector().fit_transform(X, batch=batch)
+    )
+
+
+def test_samples_without_an_outcome_have_no_part_in_the_class_means(cohort):
+    X, batch, y = cohort
+    some = np.where(np.arange(80) % 4, y, None)
+    model = ComBatCorrector()
+    z = (model.fit_transform(X, some, batch=batch) - model.grand_mean_) / model.pooled_sd_
+    for k, name in enumerate(["case", "control"]):
+        np.testing.assert_allclose(model.class_means_[k], z[some == name].mean(axis=0), atol=1e-12)
 
 
 def test_adapt_says_what_it_cannot_do(cohort):

@@ -58,9 +58,7 @@ def test_a_negative_location_does_not_delay_the_stop(genes):
     n, old_g, old_d = 3, gamma, delta
     while True:
         g = shrink_location(gamma, n, prior, old_d)
-        d = (((n - 1) * delta + n * (gamma - g) ** 2) / 2 + prior.rate) / (
-            n / 2 + prior.shape - 1
-        )
+        d = (((n - 1) * delta + n * (gamma - g) ** 2) / 2 + prior.rate) / (n / 2 + prior.shape - 1)
         change = max((abs(g - old_g) / old_g).max(), (abs(d - old_d) / old_d).max())
         old_g, old_d = g, d
         if change <= 1e-4:

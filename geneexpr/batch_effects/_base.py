@@ -4,8 +4,8 @@ import warnings
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from sklearn.utils.multiclass import type_of_target
-from sklearn.utils.validation import check_consistent_length
 
 from .._base import GeneTransformer
 from .._blocks import fold
@@ -58,8 +58,9 @@ class BatchCorrector(GeneTransformer):
         X : {array, sparse matrix, DataFrame, AnnData} of shape (n_samples, n_genes)
             Expression on a log scale. NaN stands for a missing value.
         y : array-like of shape (n_samples,), optional
-            The outcome. It is never protected: a batch or covariate that gives it away
-            raises, and the means of its classes are stored for `adapt`.
+            The outcome; it may be missing for some. It is never protected: a batch or
+            covariate that gives it away raises, and the means of its classes are stored
+            for `adapt`.
         batch : array-like of shape (n_samples,), optional
             Batch of each sample, for arrays, which carry no annotations.
         covariates : array-like of shape (n_samples,) or (n_samples, p), optional
@@ -159,15 +160,12 @@ class BatchCorrector(GeneTransformer):
         self.batches_ = sorted(set(texts))
         codes = codes_among(texts, self.batches_)
         design, names = _design(columns, self.covariates_, n_samples)
-        if y is not None:
-            check_consistent_length(matrix, y)
-            y = np.asarray(y)
-            y = y.ravel() if y.shape == (n_samples, 1) else y
-        if y is not None and not self.allow_outcome:
-            own = {n: design[:, [m == n for m in names]] for n in dict.fromkeys(names)}
-            check_outcome(y, codes, own)
+        y, known = _outcome([None] * n_samples if y is None else y, n_samples)
+        if known.any() and not self.allow_outcome:
+            own = {n: design[known][:, [m == n for m in names]] for n in dict.fromkeys(names)}
+            check_outcome(y[known], codes[known], own)
         check_confounding(codes, self.batches_, design, names)
-        self._learn_moments(matrix, codes, design, y)
+        self._learn_moments(matrix, codes, design, *_classes(y, known))
         return Rows(matrix, codes, design, [])
 
     def _learn_nothing(self):
@@ -179,9 +177,9 @@ class BatchCorrector(GeneTransformer):
         )
         self.batches_ = []
 
-    def _learn_moments(self, matrix, codes, design, y):
+    def _learn_moments(self, matrix, codes, design, classes, members):
         # Classes are summarised as covariates are, but the model does not see them.
-        self.outcome_classes_, members = _classes(y, len(codes))
+        self.outcome_classes_ = classes
         beside = np.hstack([design, members])
         moments = _moments(matrix, codes, len(self.batches_), beside)
         of_model = moments.covariates(slice(design.shape[1]))
@@ -324,12 +322,24 @@ def _moments(matrix, codes, n_batches, design):
     return fold(matrix, summarise, merge_moments, codes, design)
 
 
-def _classes(y, n_samples):
+def _outcome(y, n_samples):
+    """Return y as an array of one label a sample, and which samples have one."""
+    y = np.asarray(y)
+    if len(y) != n_samples:
+        raise ValueError(f"y has {len(y)} labels for {n_samples} samples.")
+    y = y.ravel() if y.shape == (n_samples, 1) else y
+    return y, ~(pd.isna(y) if y.ndim == 1 else pd.isna(y).any(axis=1))
+
+
+def _classes(y, known):
     """Return the classes of y as text, and a column a class that says who belongs to it."""
-    if y is None or type_of_target(y) not in ("binary", "multiclass"):
-        return [], np.empty((n_samples, 0))
-    texts = as_text(y, "y")
+    nothing = [], np.empty((len(known), 0))
+    if not known.any() or type_of_target(y[known]) not in ("binary", "multiclass"):
+        return nothing
+    texts = as_text(y[known], "y")
     classes = sorted(set(texts))
     if len(classes) > MAX_CLASSES:
-        return [], np.empty((n_samples, 0))
-    return classes, np.eye(len(classes))[codes_among(texts, classes)]
+        return nothing
+    members = np.zeros((len(known), len(classes)))
+    members[known] = np.eye(len(classes))[codes_among(texts, classes)]
+    return classes, members
