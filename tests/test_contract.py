@@ -25,7 +25,7 @@ from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_pre
 from sklearn.pipeline import make_pipeline
 from sklearn.utils import get_tags
 
-from geneexpr import ToArray
+from geneexpr import ToArray, load_model, save_model
 
 CASES = for_contract()
 pytestmark = pytest.mark.filterwarnings("ignore::geneexpr.ScaleWarning")
