@@ -260,7 +260,7 @@ class AutoencoderEmbedder(ClassNamePrefixFeaturesOutMixin, GeneTransformer, Netw
             Denoised expression.
         """
         check_is_fitted(self)
-        inner = _Embedding(self.get_feature_names_out(), named=is_named(X))
+        inner = Embedding(self.get_feature_names_out(), named=is_named(X))
         matrix = check_input(inner, X, reset=False)
         restored = map_rows(
             matrix,
@@ -305,7 +305,7 @@ def gene_names_in(estimator):
     return names
 
 
-class _Embedding(BaseEstimator):
+class Embedding(BaseEstimator):
     """Stands for the embedder when the components that come back are checked."""
 
     def __init__(self, names, named):
