@@ -265,10 +265,14 @@ def test_types_of_the_user_are_listed_by_the_user(tmp_path):
     np.testing.assert_array_equal(loaded.predict(X), model.predict(X))
 
 
-@pytest.mark.parametrize("name", ["skorch.net.NeuralNet", "torch.nn.Linear"])
-def test_torch_and_skorch_cannot_be_trusted(pipeline, tmp_path, name):
+@pytest.mark.parametrize(
+    "name",
+    ["skorch.net.NeuralNet", "torch.nn.Linear", "scipy.stats._distn_infrastructure.rv_frozen"],
+)
+def test_some_types_cannot_be_trusted(pipeline, tmp_path, name):
     message = (
-        "types of torch and skorch are never trusted, since restoring them can run code: " + name
+        f"{name} cannot be trusted: restoring a type of torch, skorch or scipy.stats can run code "
+        "that the file holds"
     )
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         load_model(file_of(pipeline, tmp_path / "model"), trusted=[name])
@@ -593,6 +597,10 @@ def test_other_files_are_named(tmp_path):
     with pytest.raises(ValueError, match="is not a model file: File is not a zip file"):
         load_model(path)
     skops.io.dump(SVC().fit(X, Y), path)
+    with pytest.raises(ValueError, match="is not a model file of geneexpr, or it is damaged"):
+        load_model(path)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("schema.json", "[" * 100_000)
     with pytest.raises(ValueError, match="is not a model file of geneexpr, or it is damaged"):
         load_model(path)
     with pytest.raises(FileNotFoundError):

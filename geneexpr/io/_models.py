@@ -14,7 +14,7 @@ from pathlib import Path
 
 from .._validation import ModelFileWarning
 from ._requests import plain_requests, restore_requests
-from ._reviewed import is_reviewed, public_path
+from ._reviewed import NEVER_TRUSTED, is_reviewed, public_path
 from ._trees import secure_trees, walk
 
 _FORMAT = 1
@@ -22,6 +22,7 @@ _ABOUT = "geneexpr.json"
 _SCHEMA = "schema.json"
 # The first protocol of skops that files of ours were written in: older ones check less.
 _OLDEST_PROTOCOL = 2
+_MALFORMED = (AttributeError, KeyError, TypeError, ValueError)
 _LOADERS = frozenset(
     {
         "DTypeNode",
@@ -134,7 +135,8 @@ def load_model(path, *, trusted=()):
         The file.
     trusted : iterable of str or type, default=()
         Further types to allow, such as ``"mypackage.MyTransformer"``. Name only what you
-        know: loading imports their modules. Types of torch and skorch are never allowed.
+        know: loading imports their modules. Types of torch, skorch and scipy.stats are never
+        allowed.
 
     Returns
     -------
@@ -206,11 +208,11 @@ def _no_loops(path):
 
 def _own_types(trusted):
     names = {f"{t.__module__}.{t.__qualname__}" if isinstance(t, type) else t for t in trusted}
-    never = sorted(name for name in names if name.split(".")[0] in {"torch", "skorch"})
+    never = sorted(name for name in names if f"{name}.".startswith(NEVER_TRUSTED))
     if never:
         raise ValueError(
-            f"types of torch and skorch are never trusted, since restoring them can run code: "
-            f"{', '.join(never)}"
+            f"{', '.join(never)} cannot be trusted: restoring a type of torch, skorch or "
+            "scipy.stats can run code that the file holds"
         )
     return names
 
@@ -278,7 +280,7 @@ def _inspect(archive, path):
         about = json.loads(archive.read(_ABOUT))
         versions = {str(k): str(v) for k, v in about["versions"].items()}
         file_format, protocol = int(about["format"]), int(schema["protocol"])
-    except (KeyError, TypeError, ValueError, AttributeError, zipfile.BadZipFile) as error:
+    except (*_MALFORMED, zipfile.BadZipFile, RecursionError) as error:
         raise ValueError(f"{name} is not a model file of geneexpr, or it is damaged") from error
     if file_format > _FORMAT:
         raise ValueError(
@@ -310,7 +312,7 @@ def _check_tree_arguments(archive, node, name):
         sizes = np.load(io.BytesIO(archive.read(n_classes["file"])), allow_pickle=False)
         n_outputs, n_features = json.loads(n_outputs["content"]), json.loads(n_features["content"])
         sound = sizes.shape == (n_outputs,) and n_features > 0 and np.all(sizes > 0)
-    except (KeyError, TypeError, ValueError) as error:
+    except _MALFORMED as error:
         raise ValueError(f"{name} is damaged: a tree has no sizes") from error
     if not sound:
         raise ValueError(f"{name} is damaged or was tampered with: the sizes of a tree disagree")

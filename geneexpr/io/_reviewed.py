@@ -6,7 +6,8 @@ state, start nothing, open nothing, and their methods are numerical. Two kinds a
 as they are, since compiled code follows the indices they hold without looking: decision
 trees and neighbour trees. Those are checked or rebuilt after loading (``_trees.py``).
 
-No type of torch or skorch belongs here: restoring a skorch net unpickles bytes.
+No type of torch, skorch or scipy.stats belongs here: restoring a skorch net unpickles
+bytes, and restoring a frozen distribution executes a string of its state.
 """
 
 from __future__ import annotations
@@ -70,6 +71,9 @@ REBUILT_TREES = (
     "sklearn.neighbors._kd_tree.KDTree",
 )
 """Replaced after loading by a tree built anew from the stored points."""
+
+NEVER_TRUSTED = ("torch.", "skorch.", "scipy.stats.")
+"""Not even on request."""
 
 PLAIN_TYPES = (
     "numpy.dtype",

@@ -22,7 +22,7 @@ def open_zarr(path):
     set itself. Either can be sliced again and again, pickled to worker processes (which
     read the store themselves, so it must be on a disk that they see) and used in nested
     cross-validation. Rows are best taken in increasing order, as scikit-learn's splitters
-    do: rows in random order make every block of the result read many blocks of the store.
+    do: for rows in random order Dask holds all of them in memory while it sorts them.
 
     Parameters
     ----------
