@@ -54,6 +54,7 @@ format: $(ENVIRONMENT)
 	$(BIN)/ruff format .
 
 docs: $(ENVIRONMENT)
+	rm -rf docs/api/generated  # pages of names that are gone
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html $(ARGS)
 
 bench: $(PEERS)

@@ -23,9 +23,9 @@ extensions = [
 ]
 exclude_patterns = ["_build", "demo", "gallery", "snippets"]
 templates_path = ["_templates"]
+default_role = "py:obj"
 
 autosummary_generate = True
-autodoc_default_options = {"show-inheritance": True}
 autodoc_typehints = "none"
 numpydoc_show_class_members = False
 
@@ -42,8 +42,8 @@ sphinx_gallery_conf = {
 
 html_theme = "pydata_sphinx_theme"
 html_title = "geneexpr"
-html_static_path = []
 html_copy_source = False
+html_sidebars = {page: [] for page in ("index", "quickstart", "annotations", "own_transformer")}
 html_math_renderer = "mathml"
 html_theme_options = {
     "show_prev_next": False,
