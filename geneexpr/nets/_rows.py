@@ -174,6 +174,7 @@ class BlockRows:
             places = _shuffled(torch.arange(len(rows)), generator)
             for place in split_evenly(places, batch_size):
                 yield rows[place], source.take(place)
+            del buffer, source  # let go of this buffer before the next one is read
 
     def _buffers(self, index, generator):
         """Yield ``(rows, matrix)``: the chosen rows of as many blocks as fit into the buffer."""
