@@ -14,6 +14,9 @@ ifneq ($(wildcard ../shared/data),)
 demo docs: export GENEEXPR_DATA ?= $(abspath ../shared/data)
 endif
 
+# The matrices of the tests are small: threads would cost more than they give.
+test docs: export OMP_NUM_THREADS ?= 1
+
 .PHONY: help demo test lint format docs bench clean
 
 help:

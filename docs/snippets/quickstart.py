@@ -17,7 +17,7 @@ from geneexpr import (
 )
 from geneexpr.datasets import make_cohort
 
-cohort = make_cohort(160, 2000, n_batches=3, effect_size=0.6, random_state=0)
+cohort = make_cohort(160, 2000, n_batches=3, effect_size=0.4, random_state=0)
 train, new = cohort[:120], cohort[120:]
 
 # [pipeline
