@@ -310,59 +310,49 @@ def _join_gaps(gaps, n, width, n_genes):
 def _of_sparse_rows(X, rows, covariates):
     """Summarise rows of a CSR matrix as one batch; zeros are counted, never written out."""
     n, n_genes = len(rows), X.shape[1]
-    chunk = sp.csc_array(X[rows])
+    chunk = sp.csr_array(X[rows])
     chunk.sum_duplicates()
-    data = chunk.data.astype(np.float64)
-    sums = np.bincount(chunk.indices, weights=data, minlength=n)
-    missing = np.isnan(data)
-    gaps = None
+    genes, data = chunk.indices, chunk.data.astype(np.float64)
+    sums = chunk @ np.ones(n_genes)
+    missing, gaps = np.isnan(data), None
     if missing.any():
-        gaps = sp.csc_array((missing, chunk.indices, chunk.indptr), chunk.shape, copy=True)
+        gaps = sp.csr_array((missing, genes, chunk.indptr), chunk.shape, copy=True).tocsc()
         gaps.eliminate_zeros()
         data[missing] = 0
-    stored = np.diff(chunk.indptr)
-    zeros = n - stored
     n_values = np.maximum(n - (0 if gaps is None else np.diff(gaps.indptr)), 1)
-    by_gene = _gene_sums(chunk.indptr)
+    by_gene = _gene_sums(chunk)
 
+    zeros = n - by_gene(np.ones_like(data))
     mean = by_gene(data) / n_values
-    deviations = data - np.repeat(mean, stored)
+    deviations = data - mean[genes]
     deviations[missing] = 0
     off = (by_gene(deviations) - zeros * mean) / n_values
-    squares = by_gene(deviations**2) + zeros * mean**2 - n_values * off**2
+    squares = by_gene(np.square(deviations)) + zeros * mean**2 - n_values * off**2
     centred = covariates - covariates.mean(axis=0)
-    products = np.array([by_gene(c[chunk.indices] * data) for c in centred.T])
-    products = products.reshape(-1, n_genes)
+    products = by_gene(data, centred).T
     if gaps is not None:
-        products += (centred.T @ gaps.astype(np.float64)) * mean
-    lowest = _gene_extremes(np.minimum, data, missing, chunk.indptr, zeros > 0)
-    highest = _gene_extremes(np.maximum, data, missing, chunk.indptr, zeros > 0)
+        products = products + (centred.T @ gaps.astype(np.float64)) * mean
+    there = slice(None) if gaps is None else ~missing
+    lowest = np.where(zeros > 0, 0, np.inf)
+    highest = np.where(zeros > 0, 0, -np.inf)
+    np.minimum.at(lowest, genes[there], data[there])
+    np.maximum.at(highest, genes[there], data[there])
     return _of_one_batch(n, covariates, gaps, lowest, highest, mean + off, squares, products, sums)
 
 
-def _gene_sums(indptr):
-    """Return a function that sums stored values gene by gene."""
-    filled = np.diff(indptr) > 0
-    starts = indptr[:-1][filled]
+def _gene_sums(chunk):
+    """Return a function that sums values stored as those of a CSR matrix, gene by gene.
 
-    def sums(values):
-        out = np.zeros(len(filled))
-        if len(starts):
-            out[filled] = np.add.reduceat(values, starts)
-        return out
+    Transposed, the rows become columns of CSC, whose product with a vector adds up in one
+    pass over the non-zeros, without sorting them.
+    """
+    n, n_genes = chunk.shape
+
+    def sums(values, weights=None):
+        by_sample = sp.csc_array((values, chunk.indices, chunk.indptr), shape=(n_genes, n))
+        return by_sample @ (np.ones(n) if weights is None else weights)
 
     return sums
-
-
-def _gene_extremes(of, data, missing, indptr, has_zero):
-    """Return the minimum or maximum of each gene; a zero that is not stored counts."""
-    never = np.inf if of is np.minimum else -np.inf
-    extremes = np.where(has_zero, 0, never)
-    filled = np.diff(indptr) > 0
-    if filled.any():
-        stored = of.reduceat(np.where(missing, never, data), indptr[:-1][filled])
-        extremes[filled] = of(extremes[filled], stored)
-    return extremes
 
 
 # ------------------------------------------------------------------ both
