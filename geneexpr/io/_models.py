@@ -10,6 +10,7 @@ import uuid
 import warnings
 import zipfile
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 
 from .._validation import ModelFileWarning
@@ -224,19 +225,8 @@ def _untrusted(data):
 
 
 def _versions():
-    import numpy
-    import scipy
-    import sklearn
-
-    from .. import __version__
-
-    return {
-        "geneexpr": __version__,
-        "scikit-learn": sklearn.__version__,
-        "numpy": numpy.__version__,
-        "scipy": scipy.__version__,
-        "python": platform.python_version(),
-    }
+    packages = ("geneexpr", "scikit-learn", "numpy", "scipy")
+    return {name: version(name) for name in packages} | {"python": platform.python_version()}
 
 
 def _with_public_names(written, *, compress):
