@@ -9,6 +9,8 @@ import pandas as pd
 # only if the batch has six donors; a class needs two samples in every outer fold.
 LEAST_PER_BATCH = 6
 LEAST_PER_CLASS = 10
+# ComBat refuses to estimate a new batch from fewer rows.
+LEAST_EXTERNAL = 10
 
 
 class IntakeError(ValueError):

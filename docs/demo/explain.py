@@ -5,6 +5,7 @@ class. Filters only choose genes, so the columns there are genes of the input, b
 scaling moves and stretches each gene alone and changes no value.
 """
 
+import warnings
 from copy import deepcopy
 from dataclasses import dataclass
 
@@ -90,9 +91,16 @@ def explain(pipeline, background, counts, *, random_state=0):
     return Explanation(np.asarray(genes), values, expression, float(gap), method)
 
 
-def _linear(model, reference, expression):
-    import shap
+def _shap():
+    """Import shap, whose plots call what matplotlib is about to drop."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import shap
+    return shap
 
+
+def _linear(model, reference, expression):
+    shap = _shap()
     masker = shap.maskers.Independent(reference, max_samples=len(reference))
     values = np.asarray(shap.LinearExplainer(model, masker).shap_values(expression))
     return values.reshape(*expression.shape, -1), lambda x: _columns(model.decision_function(x))
@@ -103,8 +111,9 @@ def _columns(margin):
 
 
 def _gradients(module, reference, expression, random_state):
-    import shap
     import torch
+
+    shap = _shap()
 
     # shap draws its paths in float32, whatever the network was trained in.
     module = deepcopy(module).float()

@@ -149,7 +149,9 @@ def draw_roc(results):
     if run.external:
         outside = dict(run.external)
         if results.without is not None:
-            outside[f"without {cohort.left_out} genes"] = results.without.external[run.headline]
+            outside[f"without {cohort.left_out} genes"] = results.without.external[
+                results.without.headline
+            ]
         panels[f"External: {cohort.external}, new donors"] = outside
     n_lines = max(map(len, panels.values()))
     figure, (curves, keys) = plt.subplots(

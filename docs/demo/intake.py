@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from cohort import Cohort, IntakeError, check_groups, some
+from cohort import LEAST_EXTERNAL, Cohort, IntakeError, check_groups, some
 
 MOST_CLASSES = 20
 
@@ -49,9 +49,7 @@ def read_files(
     _check_counts(table, Path(counts).name)
     table, length, notes = _with_lengths(table, lengths, drop_genes_without_length)
     if donor is None:
-        donor = "donor"
-        sheet = sheet.assign(donor=sheet.index)
-        notes.append("No donor column was given: every sample is taken as a donor of its own.")
+        donor, sheet = _own_donors(sheet, notes)
     cohort = Cohort(
         adata=_to_anndata(table, sheet, length),
         label=label,
@@ -62,13 +60,24 @@ def read_files(
         equal_lengths=length is None,
         notes=notes,
     )
-    cohort.external, cohort.no_external = choose_external(sheet, label, batch, donor, external)
-    if cohort.external is not None and external is None:
-        cohort.notes.append(cohort.no_external)
-        cohort.no_external = ""
+    cohort.external, why = choose_external(sheet, label, batch, donor, external)
+    if cohort.external is None:
+        cohort.no_external = why
+    else:
+        notes.append(why)
     training = sheet[sheet[batch] != cohort.external]
     check_groups(training, label, batch, donor, f"the {len(training)} training samples")
     return cohort
+
+
+def _own_donors(sheet, notes):
+    """Take every sample as a donor of its own, under a name that is free."""
+    name = "donor" if "donor" not in sheet else "sample_as_donor"
+    note = "No donor column was named: every sample is taken as a donor of its own."
+    if name != "donor":
+        note += " If the column 'donor' names donors, say so with --donor donor."
+    notes.append(note)
+    return name, sheet.assign(**{name: sheet.index})
 
 
 # ------------------------------------------------------------------ files
@@ -80,8 +89,14 @@ def _header(path, option):
     if not path.is_file():
         raise IntakeError(f"There is no file {str(path)!r} (given as {option}).")
     opened = gzip.open if path.suffix == ".gz" else open
-    with opened(path, "rt", encoding="utf-8-sig", newline="") as lines:
-        first = lines.readline()
+    try:
+        with opened(path, "rt", encoding="utf-8-sig", newline="") as lines:
+            first = lines.readline()
+    except (UnicodeDecodeError, gzip.BadGzipFile) as error:
+        raise IntakeError(
+            f"{path.name} is no text (given as {option}): a table as CSV or TSV is expected, plain "
+            "or with .gz; a spreadsheet can be saved as CSV."
+        ) from error
     if not first.strip():
         raise IntakeError(f"{path.name} is empty (given as {option}).")
     separator = max("\t,;", key=first.count)
@@ -102,9 +117,15 @@ def _read(path, option, **kwargs):
             f"{Path(path).name} has {len(twice)} column names more than once: {some(twice)}. "
             "Rename or remove the repeated columns."
         )
-    table = pd.read_csv(
-        path, sep=separator, index_col=0, encoding="utf-8-sig", low_memory=False, **kwargs
-    )
+    try:
+        table = pd.read_csv(
+            path, sep=separator, index_col=0, encoding="utf-8-sig", low_memory=False, **kwargs
+        )
+    except pd.errors.ParserError as error:
+        raise IntakeError(
+            f"{Path(path).name} is no regular table: {str(error).strip()}. Every row must have as "
+            "many fields as the first."
+        ) from error
     table.index = table.index.astype(str)
     table.columns = table.columns.astype(str)
     if not table.index.is_unique:
@@ -180,7 +201,7 @@ def _check_names(table, sheet, counts, samples):
                 "are expected in its columns, with genes in rows. In pandas: "
                 f"pd.read_csv({counts!r}, index_col=0).T.to_csv('transposed.csv')."
             )
-        hint = _renamed_by_r(columns, rows)
+        hint = _renamed_by_r(columns, rows) or _in_another_column(columns, sheet)
         raise IntakeError(
             f"No sample of {samples} is in {counts}: one has {some(rows)}, the other "
             f"{some(columns)}. {hint or 'Use the same names in both.'}"
@@ -208,6 +229,14 @@ def _renamed_by_r(columns, rows):
     if not columns.isin(made).any():
         return ""
     return "R rewrote the names in one of them: read it there with check.names=FALSE."
+
+
+def _in_another_column(columns, sheet):
+    """Give a hint where the names stand in the sheet, but not in its first column."""
+    for name in sheet.columns:
+        if sheet[name].isin(columns).any():
+            return f"The sample names are in its column {name!r}: move that column to the front."
+    return ""
 
 
 # ------------------------------------------------------------------ the counts
@@ -278,8 +307,8 @@ def _with_lengths(table, path, drop):
     if not drop:
         raise IntakeError(
             f"{len(without)} of {len(table)} genes have no length in {file}: {some(without)}. Add "
-            "them, drop these genes with --drop-genes-without-length, or give LENGTHS=none if "
-            "lengths do not matter (3′ counting, UMIs)."
+            "them, drop these genes with --drop-genes-without-length (make: ARGS=...), or give "
+            "LENGTHS=none if lengths do not matter (3′ counting, UMIs)."
         )
     share = table[~usable].to_numpy().sum() / table.to_numpy().sum()
     note = (
@@ -331,8 +360,8 @@ def _to_anndata(table, sheet, length):
 def choose_external(sheet, label, batch, donor, asked=None):
     """Return the batch to keep for the end (or None), and why.
 
-    Of three batches or more it is the smallest that holds two samples of every class and
-    whose absence leaves enough to train on.
+    Of three batches or more it is the smallest that holds two samples of every class and ten
+    of donors who are in no other batch, and whose absence leaves enough to train on.
     """
     batches = sheet[batch].value_counts().sort_index().sort_values(kind="stable")
     if asked is not None:
@@ -341,29 +370,52 @@ def choose_external(sheet, label, batch, donor, asked=None):
                 f"There is no batch {asked!r} in {batch!r} (given as --external); it has "
                 f"{some(sorted(batches.index), 8)}."
             )
-        return asked, ""
+        problem = _cannot_be_external(sheet, label, batch, donor, asked)
+        if problem:
+            raise IntakeError(f"{batch} {asked!r} cannot be the external test: {problem}.")
+        return asked, f"The external test is {batch} {asked!r}, as asked for."
     if len(batches) < 3:
         return None, (
             f"There is no external test: {batch!r} has {len(batches)} batches, and keeping one for "
             "the end would leave a single batch to train on, so nothing to correct for. Three "
             "batches or more are needed."
         )
-    classes = sheet[label].nunique()
+    problems = []
     for name in batches.index:
-        inside = sheet[batch] == name
-        held = sheet.loc[inside, label].value_counts()
-        if len(held) < classes or held.min() < 2:
-            continue
-        try:
-            check_groups(sheet[~inside], label, batch, donor, "training")
-        except IntakeError:
-            continue
-        return str(name), (
-            f"The external test is {batch} {name!r} ({inside.sum()} samples): the smallest batch "
-            "with two samples or more of every class whose absence leaves enough to train on. "
-            "Name another with --external."
-        )
+        problem = _cannot_be_external(sheet, label, batch, donor, name)
+        if problem is None:
+            return str(name), (
+                f"The external test is {batch} {name!r} ({batches[name]} samples): the smallest "
+                "batch with enough samples of every class whose absence leaves enough to train on. "
+                "Name another with --external."
+            )
+        problems.append(f"{name!r}: {problem}")
     return None, (
-        f"There is no external test: none of the {len(batches)} batches of {batch!r} holds two "
-        "samples of every class and leaves enough to train on. Name one with --external to insist."
+        f"There is no external test: none of the {len(batches)} batches of {batch!r} can be kept "
+        f"for the end ({'; '.join(problems)})."
     )
+
+
+def _cannot_be_external(sheet, label, batch, donor, name):
+    """Say why a batch cannot be the external test, or return None."""
+    inside = sheet[batch] == name
+    training, held = sheet[~inside], sheet[inside]
+    held = held[~held[donor].isin(training[donor])]
+    classes = sorted(sheet[label].unique())
+    if training[batch].nunique() < 2:
+        return "it would leave a single batch to train on"
+    counts = held[label].value_counts().reindex(classes, fill_value=0)
+    if counts.min() < 2:
+        return f"it has {counts.min()} new donors' samples of {label} {counts.idxmin()!r}, not 2"
+    if len(held) < LEAST_EXTERNAL:
+        return (
+            f"it has {len(held)} samples of donors who are in no other batch, not {LEAST_EXTERNAL}"
+        )
+    unseen = set(classes) - set(training[label])
+    if unseen:
+        return f"no other batch has {label} {some(sorted(unseen))}"
+    try:
+        check_groups(training, label, batch, donor, "the other batches")
+    except IntakeError as error:
+        return str(error).rstrip(".")
+    return None

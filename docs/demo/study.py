@@ -302,7 +302,7 @@ def permute_labels(cohort, rows, rng):
     return units[which]
 
 
-def permuted_within_batches(cohort, rows, pipeline, *, n=N_PERMUTATIONS, tick=lambda: None):
+def permuted_within_batches(cohort, rows, pipeline, *, tick=lambda: None):
     """Cross-validate one candidate on labels permuted among the donors of each batch.
 
     Returns
@@ -312,7 +312,7 @@ def permuted_within_batches(cohort, rows, pipeline, *, n=N_PERMUTATIONS, tick=la
     """
     folds = donor_folds(cohort, rows.where, N_OUTER)
     rng = np.random.default_rng(2)
-    shuffled = [permute_labels(cohort, rows, rng) for _ in range(n)]
+    shuffled = [permute_labels(cohort, rows, rng) for _ in range(N_PERMUTATIONS)]
     runs = Parallel(n_jobs=N_JOBS, return_as="generator")(
         delayed(cross_predict)(pipeline, rows, folds, y) for y in shuffled
     )

@@ -5,6 +5,8 @@ from explain import in_words, some_words
 
 def span(score, digits=3):
     """Write a score with its interval."""
+    if score["value"] is None:
+        return "not defined"
     if score["low"] is None:
         return f"{score['value']:.{digits}f} (no interval)"
     return f"{score['value']:.{digits}f} ({score['low']:.{digits}f} to {score['high']:.{digits}f})"
