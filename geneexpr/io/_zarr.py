@@ -131,7 +131,7 @@ def write_zarr(adata, path, *, overwrite=False):
     Parameters
     ----------
     adata : AnnData
-        What to write; it is not changed.
+        What to write, without `raw`; it is not changed.
     path : str or path-like
         Folder of the new store.
     overwrite : bool, default=False
