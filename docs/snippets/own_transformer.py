@@ -3,6 +3,7 @@
 import operator
 
 import numpy as np
+
 from geneexpr.base import GeneTransformer, fold
 
 
