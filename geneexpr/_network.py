@@ -59,37 +59,46 @@ class NetworkEstimator(GeneEstimator):
             ``group_key`` is looked up; ``resume``: go on with ``net_``; ``epochs``.
         """
         resume, epochs = options.get("resume", False), options.get("epochs")
+        if resume:
+            self._check_same(architecture)
         used = np.arange(matrix.shape[0]) if weight is None else np.flatnonzero(weight > 0)
         learn, judge = used, None
         if epochs is None and self._stops_early(len(used)):
-            groups = labels_of(
-                options["X"],
-                self.group_key,
-                options.get("groups"),
-                key_name="group_key",
-                given_name="groups",
-            )
-            learn, judge = self._split(used, strata, groups)
+            learn, judge = self._split(used, strata, options["X"], options.get("groups"))
         net = self.net_ if resume else self._start(architecture, float_type(matrix))
-        self._attach_callbacks(net, epochs or self.max_epochs)
-        rows = _rows(matrix).to(net.device)
+        dtype = next(net.module_.parameters()).dtype
+        rows = _rows(matrix, dtype).to(net.device)
+        target, weight = _as_tensors(target, weight, used, dtype)
         learn, judge = (
-            None if index is None else _examples(rows, index, target, weight, used)
+            index if index is None else nets.Examples(rows, torch.from_numpy(index), target, weight)
             for index in (learn, judge)
         )
+        epochs = epochs or self.max_epochs
+        self._attach_callbacks(net, epochs)
         nets.use_generator(net.module_, net.noise_generator_)
         try:
-            net.learn(learn, judge, epochs or self.max_epochs)
+            net.learn(learn, judge, epochs)
         finally:
             nets.use_generator(net.module_, None)
         self._keep(net, architecture)
+
+    def _check_same(self, architecture):
+        """Raise where a setting that shapes the network changed between two fits."""
+        changed = [key for key, value in architecture.items() if self.architecture_[key] != value]
+        if changed:
+            raise ValueError(
+                f"Training goes on with the network of the first fit, but {', '.join(changed)} "
+                "changed since. Start anew with warm_start=False, or from a clone."
+            )
 
     def _stops_early(self, n_samples):
         if self.early_stopping == "auto":
             return n_samples >= EARLY_STOPPING_SAMPLES
         return self.early_stopping
 
-    def _split(self, used, strata, groups):
+    def _split(self, used, strata, X, groups):
+        """Return the rows to train on and those to judge on."""
+        groups = labels_of(X, self.group_key, groups, key_name="group_key", given_name="groups")
         seed = check_random_state(self.random_state).randint(2**31 - 1)
         learn, judge = validation_split(
             np.zeros(len(used), int) if strata is None else strata[used],
@@ -135,6 +144,7 @@ class NetworkEstimator(GeneEstimator):
     def _attach_callbacks(self, net, epochs):
         """Add copies of the user's callbacks, then our own; take over what was set anew."""
         net.set_params(lr=self.lr, batch_size=self.batch_size)
+        net.optimizer_.param_groups[0]["weight_decay"] = self.weight_decay
         net.callbacks = [copied(item) for item in self.callbacks or ()]
         own = [("keep_best", KeepBest(self.patience))]
         if self.verbose:
@@ -184,6 +194,7 @@ class NetworkEstimator(GeneEstimator):
                 "weights": nets.weights_to_arrays(net.module_),
                 "optimizer": nets.optimizer_to_arrays(net.optimizer_),
                 "generator": net.generator_.get_state().numpy(),
+                "frozen": [k for k, p in net.module_.named_parameters() if not p.requires_grad],
             }
         return state
 
@@ -202,6 +213,8 @@ class NetworkEstimator(GeneEstimator):
         self.device_ = _device_at_hand(self.device_, dtype)
         self.net_ = self._compose(module, self.device_, generator)
         nets.optimizer_from_arrays(self.net_.optimizer_, saved["optimizer"])
+        for name in saved["frozen"]:
+            module.get_parameter(name).requires_grad_(False)
         self.net_.history_ = history_of(self._history)
 
 
@@ -272,22 +285,23 @@ def float_type(matrix):
     return torch.float32 if matrix.dtype == np.float32 else torch.float64
 
 
-def _rows(matrix):
+def _rows(matrix, dtype):
+    """Wrap a checked matrix for gathering, in the dtype of the network."""
+    dtype = np.float32 if dtype == torch.float32 else np.float64
     if not isinstance(matrix, DiskRows):
-        return nets.rows_of(matrix)
-    dtype = np.float32 if matrix.dtype == np.float32 else np.float64
+        return nets.rows_of(matrix.astype(dtype, copy=False))
     return nets.BlockRows(
         lambda start, stop: matrix.check(matrix.read(start, stop)), row_edges(matrix), dtype
     )
 
 
-def _examples(rows, index, target, weight, used):
+def _as_tensors(target, weight, used, dtype):
+    """Return targets and weights as tensors; the weights of the used rows average to one."""
     if target is not None:
         target = torch.from_numpy(target)
     if weight is not None:
-        # Weights average to one, so that their scale does not matter.
-        weight = torch.from_numpy(weight / weight[used].mean())
-    return nets.Examples(rows, torch.from_numpy(index), target, weight)
+        weight = torch.from_numpy(weight / weight[used].mean()).to(dtype)
+    return target, weight
 
 
 def _is_plain(value):

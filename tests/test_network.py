@@ -14,6 +14,7 @@ from skorch.callbacks import (
     Callback,
     EarlyStopping,
     EpochScoring,
+    Freezer,
     GradientNormClipping,
     LRScheduler,
     ProgressBar,
@@ -279,6 +280,33 @@ def test_warm_start_goes_on_where_it_stopped(make, data):
     np.testing.assert_array_equal(output(once, X), output(twice, X))
     anew = make(max_epochs=3).fit(X, y).fit(X, y)
     assert anew.n_epochs_ == 3
+
+
+@both
+def test_going_on_takes_another_dtype(make, data):
+    X, y = data
+    model = make(warm_start=True).fit(X, y)
+    before = output(model, X)
+    assert output(model.fit(X.astype(float), y), X).dtype == before.dtype == np.float32
+
+
+@both
+def test_going_on_with_another_network_is_refused(make, data):
+    X, y = data
+    model = make(warm_start=True).fit(X, y).set_params(hidden_layers=(7,))
+    with pytest.raises(ValueError, match="network of the first fit, but hidden_layers changed"):
+        model.fit(X, y)
+
+
+@both
+def test_a_frozen_layer_survives_a_copy(make, data):
+    X, y = data
+    name = "hidden.0.*" if make is classifier else "encoder.0.*"
+    model = make(callbacks=[Freezer(name)]).fit(X, y)
+    other = deepcopy(model)
+    for each in (model, other):
+        each.set_params(warm_start=True, callbacks=[Freezer(name)]).fit(X, y)
+    np.testing.assert_array_equal(output(other, X), output(model, X))
 
 
 # ------------------------------------------------------------------ the state

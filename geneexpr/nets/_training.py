@@ -92,10 +92,15 @@ def weights_from_arrays(module, arrays):
 
 
 def optimizer_to_arrays(optimizer):
-    """Return what an optimiser remembers of each parameter, as a list of dicts of arrays."""
-    state = optimizer.state_dict()["state"]
+    """Return what an optimiser remembers of each parameter, as a list of dicts of arrays.
+
+    A parameter that was never trained has an empty dict.
+    """
+    whole = optimizer.state_dict()
+    numbers = [i for group in whole["param_groups"] for i in group["params"]]
     return [
-        {key: value.cpu().numpy().copy() for key, value in state[i].items()} for i in sorted(state)
+        {key: value.cpu().numpy().copy() for key, value in whole["state"].get(i, {}).items()}
+        for i in numbers
     ]
 
 
@@ -105,6 +110,7 @@ def optimizer_from_arrays(optimizer, memory):
     whole["state"] = {
         i: {key: torch.tensor(value) for key, value in entry.items()}
         for i, entry in enumerate(memory)
+        if entry
     }
     optimizer.load_state_dict(whole)
     return optimizer

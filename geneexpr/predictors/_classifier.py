@@ -148,8 +148,6 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):
         codes = np.zeros(len(y), dtype=np.int64)
         codes[used] = _encode(y[used], classes)
         weight = self._class_weighted(y, codes, used, classes, weight)
-        if weight is not None:
-            weight = weight.astype(np.float32 if matrix.dtype == np.float32 else np.float64)
         n_outputs = 1 if len(classes) == 2 else len(classes)
         architecture = self._architecture(self.n_features_in_, n_outputs)
         self.classes_ = classes
