@@ -75,6 +75,7 @@ def check_input(
     layer=None,
     allow_nan=False,
     min_samples=1,
+    min_features=1,
     sparse=True,
     names=True,
 ):
@@ -92,7 +93,7 @@ def check_input(
     layer : str, optional
         The layer of an AnnData to read in place of ``X``.
     allow_nan : bool, default=False
-    min_samples : int, default=1
+    min_samples, min_features : int, default=1
     sparse : bool, default=True
         Whether the method takes sparse input.
     names : bool, default=True
@@ -111,6 +112,7 @@ def check_input(
         "order": "C",
         "accept_sparse": "csr" if sparse else False,
         "ensure_all_finite": "allow-nan" if allow_nan else True,
+        "ensure_min_features": min_features,
     }
     alone = {**options, "estimator": estimator, "input_name": "X"}
     if named and names:
@@ -148,7 +150,7 @@ def check_transformed(estimator, X, **options):
     -------
     matrix : array, CSR matrix or DiskRows
     """
-    matrix = check_input(estimator, X, reset=False, names=False, **options)
+    matrix = check_input(estimator, X, reset=False, names=False, min_features=0, **options)
     expected, found = estimator.get_feature_names_out(), gene_names(X)
     name = type(estimator).__name__
     if matrix.shape[1] != len(expected):

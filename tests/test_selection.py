@@ -81,8 +81,11 @@ class TestLowExpression:
             LowExpressionFilter(condition="state").fit(X)
 
     def test_nothing_kept_warns(self):
+        X = np.array([[1.0, 0.0], [0.0, 1.0]])
         with pytest.warns(SelectionWarning, match="LowExpressionFilter keeps none of 2 genes"):
-            LowExpressionFilter().fit(np.array([[1.0, 0.0], [0.0, 1.0]]))
+            model = LowExpressionFilter().fit(X)
+        assert model.transform(X).shape == (2, 0)
+        np.testing.assert_array_equal(model.inverse_transform(model.transform(X)), np.zeros((2, 2)))
 
 
 class TestVariance:
