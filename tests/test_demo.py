@@ -1,5 +1,6 @@
 """The demo: what it reads, how it scores, and the whole job in small."""
 
+import dataclasses
 import importlib
 import importlib.util
 import json
@@ -418,7 +419,7 @@ def test_exact_interval_of_a_share():
 
 @pytest.fixture(scope="module")
 def simulated():
-    made = data.simulated("It is a test.", n_samples=90, n_genes=150)
+    made = data.simulated("It is a test.", n_samples=90, n_genes=150, effect_size=1.5)
     made.adata.obs["region"] = made.adata.obs["batch"].map(
         {"batch1": "north", "batch2": "south", "batch3": "south"}
     )
@@ -581,6 +582,17 @@ def test_report_holds_everything_and_asks_for_nothing(output):
     assert all(path.stat().st_size > 5000 for path in files.values())
 
 
+def test_a_model_of_no_gene_is_reported_as_such(output, tmp_path):
+    _, metrics, results, _ = output
+    empty = results.run.explanation
+    empty = explain.Explanation(empty.genes, empty.values * 0, empty.expression, 0.0, "none")
+    run = dataclasses.replace(results.run, explanation=empty)
+    figures, summary = map(importlib.import_module, ("figures", "summary"))
+    figures._genes_figure(results.cohort, run).savefig(tmp_path / "genes.png")
+    made = {**metrics, "without": None, "genes": summary._genes(results.cohort, run)}
+    assert wording._rests_on(made) == "The model uses none of the 40 genes that enter it."
+
+
 def test_figures_are_the_same_every_time(output, tmp_path):
     _, _, results, files = output
     again = importlib.import_module("figures").draw_all(results, tmp_path)
@@ -629,5 +641,8 @@ def test_without_real_data_it_says_so_and_simulates(monkeypatch):
 
     monkeypatch.setattr(datasets, "fetch_hapmap_lcl", unavailable)
     made = data.load_cohort()
-    assert made.notes[0] == "The real data could not be had: nothing there."
+    assert made.notes[0] == (
+        "The real data could not be had: GENEEXPR_DATA names no folder that holds them, and they "
+        "could not be downloaded. Simulated counts take their place."
+    )
     assert made.external == "batch3"

@@ -87,7 +87,7 @@ def some(names, most=3):
     """Write out the first few names, and how many more there are."""
     names = [str(name) for name in names]
     said = ", ".join(repr(name) for name in names[:most])
-    return said if len(names) <= most else f"{said} and {len(names) - most} more"
+    return said if len(names) <= most else f"{said} and {len(names) - most:,} more"
 
 
 def check_groups(obs, label, batch, donor, where):

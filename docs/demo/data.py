@@ -4,6 +4,7 @@ from cohort import Cohort, some
 
 SEX_LINKED = "Y-linked"
 ESCAPE = "escaping X inactivation"
+MARKING = "class-marking"
 
 
 def load_cohort():
@@ -13,7 +14,11 @@ def load_cohort():
     try:
         return three_laboratories(fetch_hapmap_lcl())
     except DatasetUnavailableError as error:
-        return simulated(f"The real data could not be had: {error}.")
+        cause = f" ({type(error.__cause__).__name__})" if error.__cause__ else ""
+        return simulated(
+            "The real data could not be had: GENEEXPR_DATA names no folder that holds them, and "
+            f"they could not be downloaded{cause}. Simulated counts take their place."
+        )
 
 
 def three_laboratories(adata):
@@ -55,7 +60,7 @@ def drop_without_length(adata):
     return adata[:, known].copy(), note
 
 
-def simulated(reason, *, n_samples=150, n_genes=2000, random_state=0):
+def simulated(reason, *, n_samples=150, n_genes=2000, effect_size=0.6, random_state=0):
     """Return a simulated cohort of three laboratories, whose class genes are known.
 
     Parameters
@@ -63,6 +68,8 @@ def simulated(reason, *, n_samples=150, n_genes=2000, random_state=0):
     reason : str
         Why it is simulated; the first note of the report.
     n_samples, n_genes : int
+    effect_size : float
+        Mean log2 fold change of a class gene; at 0.6 the classes overlap.
     random_state : int
     """
     from geneexpr.datasets import make_cohort
@@ -72,7 +79,7 @@ def simulated(reason, *, n_samples=150, n_genes=2000, random_state=0):
         n_genes,
         n_batches=3,
         n_class_genes=max(4, n_genes // 200),
-        effect_size=1.5,
+        effect_size=effect_size,
         random_state=random_state,
     )
     truth = set(adata.var_names[adata.var["class_gene"].to_numpy(dtype=bool)])
@@ -84,7 +91,7 @@ def simulated(reason, *, n_samples=150, n_genes=2000, random_state=0):
         title="Condition from simulated expression",
         source="negative-binomial counts drawn by geneexpr.datasets.make_cohort",
         external="batch3",
-        gene_sets={"class genes of the simulation": truth},
-        left_out="class genes of the simulation",
+        gene_sets={MARKING: truth},
+        left_out=MARKING,
         notes=[reason, "Everything below is about simulated counts, and says nothing of cells."],
     )

@@ -233,8 +233,8 @@ def gene_table(cohort, explanation, classes, n=N_TOP):
 
 def in_words(rows):
     """Say which of the top genes are known."""
-    if not rows:
-        return "No list of known genes belongs to these data, so none is counted."
+    if not rows or not rows[0]["n_top"]:
+        return ""
     n, known = rows[0]["n_top"], sum(row["among_top"] for row in rows)
     said = some_words([f"{row['among_top']} {row['name']}" for row in rows])
     return f"Of the {n} genes that move the model most, {known} are known ones: {said}."

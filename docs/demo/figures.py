@@ -236,6 +236,8 @@ def draw_genes_without(results):
 def _genes_figure(cohort, run):
     explanation = run.explanation
     top = explanation.top()
+    if not len(top):
+        return _no_genes()
     genes = explanation.genes[top]
     symbols, kinds = cohort.symbols(genes), kinds_of(cohort, genes)
     heights = (0.16, 0.16, 0.27 * max(len(top), 6))
@@ -260,6 +262,15 @@ def _genes_figure(cohort, run):
         ncols=min(len(handles), 6),
     )
     figure.suptitle(f"Expression in the {len(rows)} training samples", x=0.66, fontsize=11)
+    return figure
+
+
+def _no_genes():
+    figure, axes = plt.subplots(figsize=(7, 1.2))
+    axes.set_axis_off()
+    axes.text(
+        0.5, 0.5, "The chosen model uses no gene: it says the same of every sample.", ha="center"
+    )
     return figure
 
 

@@ -306,8 +306,8 @@ def _with_lengths(table, path, drop):
     without = table.index[~usable]
     if not drop:
         raise IntakeError(
-            f"{len(without)} of {len(table)} genes have no length in {file}: {some(without)}. Add "
-            "them, drop these genes with --drop-genes-without-length (make: ARGS=...), or give "
+            f"{len(without):,} of {len(table):,} genes have no length in {file}: {some(without)}. "
+            "Add them, drop these genes with --drop-genes-without-length (make: ARGS=...), or give "
             "LENGTHS=none if lengths do not matter (3′ counting, UMIs)."
         )
     share = table[~usable].to_numpy().sum() / table.to_numpy().sum()

@@ -224,8 +224,9 @@ def _genes(metrics, figures):
         "Which genes it rests on",
         p(
             f"SHAP values of the chosen pipeline, fitted on all training samples, mapped back to "
-            f"the genes that enter the model: {genes['method']}. The values of a sample sum to its "
-            f"log-odds, to within {genes['gap']:.1e} of their spread."
+            f"the genes that enter the model: {genes['method']}. The values of a sample sum to "
+            "what sets its log-odds apart from the mean of the training samples, to within "
+            f"{genes['gap']:.1e} of the spread of the log-odds."
         ),
         _known(genes),
         figure(

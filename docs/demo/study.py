@@ -73,7 +73,8 @@ def build_grid(cohort):
     # First comes what wins a tie: nothing corrected, few genes.
     corrected = {"correct": ["passthrough", ComBatCorrector(batch_key=cohort.batch)]}
     # A network has a weight for every gene, so it gets the shorter list only.
-    few, either = {"variable__n_genes": [N_GENES[0]]}, {"variable__n_genes": list(N_GENES)}
+    numbers = gene_numbers(cohort)
+    few, either = {"variable__n_genes": numbers[:1]}, {"variable__n_genes": numbers}
     return [
         {"model": [logistic], "model__C": [0.1, 1.0] if two else [0.001, 0.01]}
         | corrected
@@ -81,6 +82,12 @@ def build_grid(cohort):
         {"model": [autoencoder]} | corrected | few,
         {"model": [mlp]} | corrected | few,
     ]
+
+
+def gene_numbers(cohort):
+    """Return the numbers of genes to choose from, as far as there are so many."""
+    n_genes = cohort.adata.n_vars
+    return [n for n in N_GENES if n < n_genes] or [n_genes]
 
 
 def grid_of_family(cohort, params):

@@ -117,18 +117,25 @@ def _outside(metrics):
 
 def _rests_on(metrics):
     genes, without = metrics["genes"], metrics["without"]
-    uses = (
-        f"The model uses {genes['n_used']:,} of the {genes['n_entering']:,} genes that enter it. "
-        f"{in_words(genes['known'])}"
-    )
+    uses = f"{_uses(genes)} {in_words(genes['known'])}".strip()
     if not without:
         return uses
     auc = without["nested"]["chosen by the search"]["pooled"]["auc"]
-    said = f" Without the {without['name']} genes the AUC falls to {span(auc)}"
+    said = f" Without the {without['name']} genes the AUC is {span(auc)}"
     if without["external"]:
         outside = without["external"]["ways"][without["external"]["headline"]]["auc"]
-        said += f", and to {span(outside)} in {metrics['data']['external']['name']}"
+        said += f", and {span(outside)} in {metrics['data']['external']['name']}"
     return f"{uses}{said}."
+
+
+def _uses(genes):
+    if not genes["n_used"]:
+        return f"The model uses none of the {genes['n_entering']:,} genes that enter it."
+    strongest = some_words([gene["symbol"] for gene in genes["top"][:4]])
+    return (
+        f"The model uses {genes['n_used']:,} of the {genes['n_entering']:,} genes that enter it; "
+        f"the strongest: {strongest}."
+    )
 
 
 def _correction(metrics):
