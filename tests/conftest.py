@@ -4,6 +4,10 @@ import json
 import os
 from pathlib import Path
 
+# The matrices here are small: a second thread costs more than it gives, and pools of threads
+# that compete with those of worker processes cost ten times more. Set before numpy is there.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import numpy as np
 import pandas as pd
 import pytest
