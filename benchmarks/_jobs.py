@@ -13,6 +13,10 @@ OURS = "geneexpr"
 COPY = "copy of the matrix"
 
 
+class LeftOut(Exception):  # noqa: N818 (it is a decision, not an error)
+    """Raised by a contender that is better not tried; says why."""
+
+
 @dataclass(frozen=True)
 class Job:
     """One thing to do, and those who can do it.

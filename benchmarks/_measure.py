@@ -13,7 +13,7 @@ import time
 import traceback
 import warnings
 
-from ._jobs import COPY, OURS, Row
+from ._jobs import COPY, OURS, LeftOut, Row
 
 COPIES = 15
 STATUS = "/proc/self/status"
@@ -94,6 +94,8 @@ def _failure_to(row):
             yield
     except ModuleNotFoundError as error:
         row.failure = f"not installed (no module {error.name})"
+    except LeftOut as reason:
+        row.failure = f"left out: {reason}"
     except Exception as error:
         if row.name.startswith(OURS):
             traceback.print_exc()
