@@ -566,7 +566,7 @@ def test_limits_name_what_follows_the_batch(output):
     )
     counts = metrics["data"]["external"]["new"]["classes"]
     assert (
-        f"The external test has {counts['class1']} class1 and {counts['class2']} class2 donors."
+        f"The external test has {counts['class1']} class1 and {counts['class2']} class2 samples of new donors."
         in heads
     )
 

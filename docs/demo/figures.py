@@ -12,6 +12,7 @@ from explain import kinds_of
 from matplotlib.colors import ListedColormap
 from matplotlib.patches import Patch
 from scores import macro_auc
+from sklearn.metrics import roc_curve
 
 # Okabe and Ito's colours: told apart with every kind of colour vision. Batches, classes and
 # gene sets stand in one figure, so they share as few as the eight colours allow.
@@ -157,7 +158,7 @@ def draw_roc(results):
     figure, (curves, keys) = plt.subplots(
         2,
         len(panels),
-        figsize=(4.9 * len(panels), 5.1 + 0.25 * n_lines),
+        figsize=(4.9 * len(panels), 5.3 + 0.25 * n_lines),
         height_ratios=(4.8, 0.3 + 0.25 * n_lines),
         squeeze=False,
     )
@@ -180,21 +181,21 @@ def _roc_label(classes, what):
 
 def _roc_panel(axes, lines):
     axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, linestyle=":")
-    # Curves of equal shape lie on one another: wide below, narrow above, all are seen.
-    widths = np.linspace(7, 1.6, len(lines))
+    curves = [roc_points(p) for p in lines.values()]
     handles = []
-    for (name, p), color, width in zip(
-        lines.items(), (*LINE_COLORS, GREY, "black"), widths, strict=False
+    for i, ((name, p), color) in enumerate(
+        zip(lines.items(), (*LINE_COLORS, GREY, "black"), strict=False)
     ):
         value = macro_auc(p.y, p.probabilities, p.classes)[0]
+        # Equal curves lie on one another: the lower ones wider, so that all are seen.
+        above = sum(np.array_equal(curves[i], later) for later in curves[i + 1 :])
         handles += axes.plot(
-            *roc_points(p),
+            *curves[i],
             color=color,
-            linewidth=width,
+            linewidth=1.8 + 2.4 * above,
             solid_capstyle="butt",
             label=f"{name}: {value:.3f} (n = {len(p.y)})",
         )
-    axes.set_aspect("equal")
     axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
     return handles
 
@@ -205,19 +206,21 @@ def roc_points(predictions):
     With more than two classes, every class against the rest, averaged.
     """
     p = predictions
-    which = range(len(p.classes)) if len(p.classes) > 2 else [1]
+    if len(p.classes) == 2:
+        return _corners(np.array(roc_curve(p.y == p.classes[1], p.probabilities[:, 1])[:2]))
     grid = np.linspace(0, 1, 201)
-    curves = []
-    for k in which:
-        is_case = p.y == p.classes[k]
-        decision = p.probabilities[:, k]
-        cuts = np.r_[np.inf, np.unique(decision)[::-1]]
-        false = (decision[~is_case][None] >= cuts[:, None]).mean(axis=1)
-        true = (decision[is_case][None] >= cuts[:, None]).mean(axis=1)
-        if len(p.classes) == 2:
-            return false, true
-        curves.append(np.interp(grid, false, true))
-    return grid, np.mean(curves, axis=0)
+    curves = [
+        np.interp(grid, *roc_curve(p.y == name, p.probabilities[:, k])[:2])
+        for k, name in enumerate(p.classes)
+    ]
+    return np.array([grid, np.mean(curves, axis=0)])
+
+
+def _corners(curve):
+    """Drop the points that lie within a straight piece."""
+    x, y = np.diff(curve)
+    turns = x[:-1] * y[1:] != y[:-1] * x[1:]
+    return curve[:, np.concatenate([[True], turns, [True]])]
 
 
 # ------------------------------------------------------------------ genes

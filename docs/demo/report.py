@@ -91,7 +91,7 @@ def _scores(metrics, figures):
             figures,
             "roc",
             "ROC curves",
-            "Curves that coincide lie on one another, the first one widest.",
+            "Where curves coincide, the lower one is drawn wider.",
         ),
         figure(
             figures,

@@ -202,19 +202,31 @@ def _mix(metrics):
     new, training = external["new"], metrics["data"]["training"]
     rare = min(new["classes"], key=new["classes"].get)
     points = 100 / (n_classes(metrics) * new["classes"][rare])
-    return (
-        f"The external test has {class_counts(new)} donors.",
+    text = (
         f"Training has {class_counts(training)}. One more {rare} called wrong would cost "
-        f"{points:.1f} points of balanced accuracy. And the two mixes differ: estimating the new "
-        f"batch from its own samples sets their mean to that of training, as if both had the same "
-        "mix of classes, and so moves part of the difference between the classes as well. How much "
-        f"of a gain or loss is due to the {metrics['data']['batch']} and how much to the mix "
-        "cannot be told from one external batch.",
+        f"{points:.1f} points of balanced accuracy."
     )
+    if _mixes_differ(new, training):
+        text += (
+            " And the two mixes differ: estimating the new batch from its own samples sets their "
+            "mean to that of training, as if both had the same mix of classes, and so moves part "
+            "of the difference between the classes as well. How much of a gain or loss is due to "
+            f"the {metrics['data']['batch']} and how much to the mix cannot be told from one "
+            "external batch."
+        )
+    return f"The external test has {class_counts(new)} samples of new donors.", text
+
+
+def _mixes_differ(one, other, tolerance=0.05):
+    shares = [{k: n / part["n"] for k, n in part["classes"].items()} for part in (one, other)]
+    names = set(shares[0]) | set(shares[1])
+    return any(abs(shares[0].get(k, 0) - shares[1].get(k, 0)) > tolerance for k in names)
 
 
 def _linked(metrics):
     data = metrics["data"]
+    if metrics["batch_alone"] < 0.52:
+        return None
     mixes = [
         f"{batch}: {class_counts(data['by_batch'][batch])}" for batch in data["training"]["batches"]
     ]
