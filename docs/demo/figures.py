@@ -213,7 +213,7 @@ def roc_points(predictions):
         np.interp(grid, *roc_curve(p.y == name, p.probabilities[:, k])[:2])
         for k, name in enumerate(p.classes)
     ]
-    return np.array([grid, np.mean(curves, axis=0)])
+    return np.array([np.r_[0, grid], np.r_[0, np.mean(curves, axis=0)]])
 
 
 def _corners(curve):

@@ -93,7 +93,7 @@ def score_cells(scores):
 
 
 def _n(scores):
-    return f"{scores['n']} of {scores['n_donors']} donors"
+    return f"{scores['n']} ({scores['n_donors']} donors)"
 
 
 SCORE_HEADER = ["n", "called right (exact 95 %)", "balanced accuracy (95 %)", "AUC (95 %)"]

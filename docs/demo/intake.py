@@ -55,7 +55,7 @@ def read_files(
         label=label,
         batch=batch,
         donor=donor,
-        title=f"{label} from {Path(counts).name}",
+        title=f"{label[:1].upper()}{label[1:]} from {Path(counts).name}",
         source=f"{Path(counts).name} and {Path(samples).name}",
         equal_lengths=length is None,
         notes=notes,
