@@ -22,7 +22,7 @@ test docs: export OMP_NUM_THREADS ?= 1
 help:
 	@echo "make demo    the main job: counts of three laboratories to an explained prediction"
 	@echo "             on your own: make demo COUNTS=counts.csv SAMPLES=samples.csv LABEL=column"
-	@echo "             [BATCH=column] [LENGTHS=lengths.csv]"
+	@echo "             BATCH=column LENGTHS=lengths.csv (or LENGTHS=none)"
 	@echo "make test    the test suite, doctests included (ARGS='-k combat' for a part)"
 	@echo "make lint    ruff: rules and format"
 	@echo "make docs    the documentation, into docs/_build/html"

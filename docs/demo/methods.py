@@ -25,7 +25,12 @@ def models(metrics):
     search = metrics["search"]
     outer = [[i + 1, chosen] for i, chosen in enumerate(search["chosen_in_outer_parts"])]
     candidates = [
-        [c["candidate"], f"{c['log_loss']:.3f}", f"{c['auc']:.3f}"] for c in search["candidates"]
+        [
+            c["candidate"],
+            f"{c['log_loss']:.3f} (SD {c['log_loss_sd']:.3f})",
+            f"{c['auc']:.3f} (SD {c['auc_sd']:.3f})",
+        ]
+        for c in search["candidates"]
     ]
     return section(
         "Models compared",
@@ -41,8 +46,8 @@ def models(metrics):
         ),
         table("What the search chose", ["outer part", "candidate"], outer),
         table(
-            f"All candidates in the search on all training samples ({search['n_inner']} inner "
-            "parts; these scores chose the model, so they are no estimate of how good it is)",
+            f"All candidates in the search on all {metrics['data']['training']['n']} training "
+            f"samples (mean and SD over {search['n_inner']} inner parts; these scores chose the model, so they are no estimate of how good it is)",
             ["candidate", "log loss", "AUC"],
             candidates,
             main=[0],

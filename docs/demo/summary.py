@@ -121,7 +121,9 @@ def _search(run):
             {
                 "candidate": study.describe(table["params"][i]),
                 "log_loss": -float(table["mean_test_log_loss"][i]),
+                "log_loss_sd": float(table["std_test_log_loss"][i]),
                 "auc": float(table["mean_test_auc"][i]),
+                "auc_sd": float(table["std_test_auc"][i]),
             }
             for i in order
         ],
