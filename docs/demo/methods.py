@@ -47,7 +47,8 @@ def models(metrics):
         table("What the search chose", ["outer part", "candidate"], outer),
         table(
             f"All candidates in the search on all {metrics['data']['training']['n']} training "
-            f"samples (mean and SD over {search['n_inner']} inner parts; these scores chose the model, so they are no estimate of how good it is)",
+            f"samples (mean and SD over {search['n_inner']} inner parts; these scores chose "
+            "the model, so they are no estimate of how good it is)",
             ["candidate", "log loss", "AUC"],
             candidates,
             main=[0],
