@@ -30,7 +30,10 @@ from .io import write_zarr as write_zarr
 from .normalization import CPMNormalizer as CPMNormalizer
 from .normalization import FPKMNormalizer as FPKMNormalizer
 from .normalization import LogTransformer as LogTransformer
+from .normalization import TMMNormalizer as TMMNormalizer
 from .normalization import TPMNormalizer as TPMNormalizer
+from .normalization import UpperQuartileNormalizer as UpperQuartileNormalizer
+from .normalization import norm_factors as norm_factors
 from .predictors import TorchMLPClassifier as TorchMLPClassifier
 from .selection import LowExpressionFilter as LowExpressionFilter
 from .selection import VarianceFilter as VarianceFilter

@@ -30,6 +30,7 @@ the same optimum whatever the order of the rows."""
 
 VARIANTS = {
     "AutoencoderEmbedder": [{"n_components": 3, "max_epochs": 3, "random_state": 0}],
+    "CPMNormalizer": [{}, {"log": True}],
     "ComBatCorrector": [
         {"batch_key": "batch"},
         {"batch_key": "batch", "mean_only": True},
@@ -41,7 +42,9 @@ VARIANTS = {
     "LogTransformer": [{}, {"base": "e", "pseudocount": 0.5}, {"base": 10, "floor": 2.0}],
     "LowExpressionFilter": [{}, {"condition": "y"}, {"condition": "batch", "min_count": 5}],
     "TorchMLPClassifier": [{"hidden_layers": (8,), "max_epochs": 3, "random_state": 0}],
+    "TMMNormalizer": [{}, {"method": "TMMwsp"}, {"reference": "pooled", "log": True}],
     "ToArray": [{}, {"dense": True}],
+    "UpperQuartileNormalizer": [{}, {"log": True}],
     "VarianceFilter": [
         {"n_genes": 7},
         {"n_genes": 7, "method": "mad"},

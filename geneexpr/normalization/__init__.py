@@ -3,5 +3,15 @@
 from ._gene_length import FPKMNormalizer, TPMNormalizer
 from ._library_size import CPMNormalizer
 from ._log import LogTransformer
+from ._tmm import TMMNormalizer, norm_factors
+from ._upper_quartile import UpperQuartileNormalizer
 
-__all__ = ["CPMNormalizer", "FPKMNormalizer", "LogTransformer", "TPMNormalizer"]
+__all__ = [
+    "CPMNormalizer",
+    "FPKMNormalizer",
+    "LogTransformer",
+    "TMMNormalizer",
+    "TPMNormalizer",
+    "UpperQuartileNormalizer",
+    "norm_factors",
+]

@@ -7,6 +7,7 @@ from .._base import GeneTransformer
 from .._blocks import map_rows, row_blocks
 from .._containers import is_anndata, like
 from .._validation import check_choice, check_transformed, stored, warn_logged
+from ..stats._library_size import CHUNK_ENTRIES, with_entries
 
 BASES = (2, 10, "e")
 _LOG = {2: np.log2, 10: np.log10, "e": np.log}
@@ -35,19 +36,31 @@ def log_expression(matrix, base=2, pseudocount=1.0, floor=None):
     >>> log_expression(np.array([0.0, 1.0, 3.0]))
     array([0., 1., 2.])
     """
-    if sp.issparse(matrix):
-        if pseudocount == 1 and (floor is None or floor <= 0):
-            result = matrix.copy()
-            result.data = log_expression(matrix.data, base, pseudocount, floor)
-            return result
-        matrix = matrix.toarray()
-    raised = matrix if floor is None else np.maximum(matrix, matrix.dtype.type(floor))
-    if pseudocount == 1:
-        result = np.log1p(raised)
-        if base != "e":
-            result *= result.dtype.type(1.0 / _NATURAL[base])
-        return result
-    return _LOG[base](raised + matrix.dtype.type(pseudocount))
+    if not sp.issparse(matrix):
+        return _log_entries(matrix, base, pseudocount, floor)
+    if pseudocount != 1 or (floor is not None and floor > 0):
+        return _log_entries(matrix.toarray(), base, pseudocount, floor)
+    data = _log_entries(matrix.data, base, pseudocount, floor)
+    return with_entries(matrix, data)
+
+
+def _log_entries(values, base, pseudocount, floor):
+    """Take the logarithm of an array, in chunks that stay in the cache."""
+    values = np.ascontiguousarray(values)
+    result = np.empty_like(values)
+    dtype, flat, out = values.dtype.type, values.reshape(-1), result.reshape(-1)
+    for start in range(0, len(flat), CHUNK_ENTRIES):
+        chunk = slice(start, start + CHUNK_ENTRIES)
+        entries, logs = flat[chunk], out[chunk]
+        if floor is not None:
+            entries = np.maximum(entries, dtype(floor), out=logs)
+        if pseudocount == 1:
+            np.log1p(entries, out=logs)
+            if base != "e":
+                logs *= dtype(1.0 / _NATURAL[base])
+        else:
+            _LOG[base](np.add(entries, dtype(pseudocount), out=logs), out=logs)
+    return result
 
 
 def unlog_expression(matrix, base=2, pseudocount=1.0):

@@ -82,6 +82,72 @@ def scaled(counts, total, gene_weights=None, *, weighted_total=False):
     return result, depths
 
 
+def per_million(counts, sizes):
+    """Scale every sample by a given size, to a million.
+
+    Parameters
+    ----------
+    counts : array or CSR matrix of shape (n_samples, n_genes), float
+    sizes : array of shape (n_samples,)
+        Library sizes, or effective ones; a sample of size 0 becomes a row of zeros.
+
+    Returns
+    -------
+    like ``counts``
+    """
+    factors = _factors(1e6, np.asarray(sizes, dtype=np.float64)).astype(counts.dtype)
+    if sp.issparse(counts):
+        return with_entries(counts, counts.data * np.repeat(factors, np.diff(counts.indptr)))
+    return counts * factors[:, None]
+
+
+def log_per_million(counts, sizes, prior_count, mean_size):
+    """Take log2 of counts per million, with a prior count in proportion to the size.
+
+    Parameters
+    ----------
+    counts : array or CSR matrix of shape (n_samples, n_genes)
+    sizes : array of shape (n_samples,)
+        (Effective) library sizes.
+    prior_count : float
+        Added to every count of a sample of mean size.
+    mean_size : float
+        The mean size of the training samples.
+
+    Returns
+    -------
+    array of shape (n_samples, n_genes)
+        Dense. A count of zero has the same value in every sample, one without counts included.
+    """
+    dtype = counts.dtype
+    counts = counts.toarray() if sp.issparse(counts) else counts
+    sizes = np.asarray(sizes, dtype=np.float64)
+    # Divided by the size throughout, so that the value of a sample of size 0 is its limit.
+    shares = counts * _factors(1.0, sizes)[:, None].astype(dtype)
+    shares += dtype.type(prior_count / mean_size)
+    shares *= dtype.type(1e6 / (1 + 2 * prior_count / mean_size))
+    return np.log2(shares, out=shares)
+
+
+def counts_of_log_per_million(logged, sizes, prior_count, mean_size):
+    """Invert `log_per_million`.
+
+    Parameters
+    ----------
+    logged : array of shape (n_samples, n_genes)
+    sizes : array of shape (n_samples,)
+    prior_count, mean_size : float
+
+    Returns
+    -------
+    array of shape (n_samples, n_genes)
+    """
+    dtype = logged.dtype
+    shares = np.exp2(logged) * dtype.type((1 + 2 * prior_count / mean_size) / 1e6)
+    shares -= dtype.type(prior_count / mean_size)
+    return shares * np.asarray(sizes)[:, None].astype(dtype)
+
+
 def _scaled_csr(counts, total, gene_weights, weighted_total):
     n = counts.shape[0]
     data, depths = np.empty_like(counts.data), np.empty(n)
@@ -98,12 +164,27 @@ def _scaled_csr(counts, total, gene_weights, weighted_total):
         depths[first:last] = _segment_sums(summed, indptr - indptr[0])
         factors = _factors(total, depths[first:last]).astype(counts.dtype)
         np.multiply(block if weights is None else out, np.repeat(factors, np.diff(indptr)), out=out)
-    # The indices are copied: a caller may prune the result in place.
-    result = type(counts)(
-        (data, counts.indices.copy(), counts.indptr.copy()), shape=counts.shape, copy=False
+    return with_entries(counts, data), depths
+
+
+def with_entries(matrix, data):
+    """Return a canonical CSR matrix with other values at the places of its non-zeros.
+
+    Parameters
+    ----------
+    matrix : CSR matrix
+    data : array of shape (nnz,)
+
+    Returns
+    -------
+    CSR matrix
+        It shares nothing with ``matrix``: a caller may prune it in place.
+    """
+    result = type(matrix)(
+        (data, matrix.indices.copy(), matrix.indptr.copy()), shape=matrix.shape, copy=False
     )
     result.has_sorted_indices = result.has_canonical_format = True
-    return result, depths
+    return result
 
 
 def _segment_sums(data, indptr):

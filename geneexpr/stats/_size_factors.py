@@ -1,0 +1,182 @@
+"""Scaling factors of samples: trimmed means of M-values, upper quartiles, median of ratios.
+
+Each is a statistic of one sample against a frozen reference, so new samples get theirs
+without the training samples.
+"""
+
+import numpy as np
+import scipy.sparse as sp
+
+SAME = 1e-6
+"""Log-ratios all smaller than this say that a sample equals the reference."""
+
+
+def sample_rows(counts):
+    """Yield every sample as a dense row, one at a time.
+
+    Parameters
+    ----------
+    counts : array or CSR matrix of shape (n_samples, n_genes)
+
+    Yields
+    ------
+    array of shape (n_genes,)
+    """
+    if not sp.issparse(counts):
+        yield from counts
+        return
+    for start, stop in zip(counts.indptr[:-1], counts.indptr[1:], strict=True):
+        row = np.zeros(counts.shape[1], dtype=counts.dtype)
+        row[counts.indices[start:stop]] = counts.data[start:stop]
+        yield row
+
+
+def upper_quantiles(counts, quantile, genes):
+    """Return a quantile of every sample's counts over some genes (type 7).
+
+    Parameters
+    ----------
+    counts : array or CSR matrix of shape (n_samples, n_genes)
+    quantile : float
+    genes : array of bool of shape (n_genes,)
+        Those that enter: the genes that are not zero in every training sample.
+
+    Returns
+    -------
+    array of shape (n_samples,)
+    """
+    if not genes.any():
+        return np.zeros(counts.shape[0])
+    return np.array([np.quantile(row[genes], quantile) for row in sample_rows(counts)])
+
+
+def tmm_factor(
+    counts, reference, *, logratio_trim=0.3, sum_trim=0.05, weighting=True, a_cutoff=-1e10
+):
+    """Return the trimmed mean of M-values of one sample against a reference.
+
+    Parameters
+    ----------
+    counts : array of shape (n_genes,)
+        Counts of the sample.
+    reference : array of shape (n_genes,)
+        Counts of the reference.
+    logratio_trim : float, default=0.3
+        Share of the genes trimmed from each end of the log-ratios (M).
+    sum_trim : float, default=0.05
+        Share trimmed from each end of the mean log abundances (A).
+    weighting : bool, default=True
+        Weight by the inverse of the asymptotic variance.
+    a_cutoff : float, default=-1e10
+        Genes of mean log abundance up to this are left out.
+
+    Returns
+    -------
+    float
+        Relative to the library size; 1 for the reference itself.
+
+    References
+    ----------
+    .. [1] Robinson, Oshlack (2010), "A scaling normalization method for differential
+       expression analysis of RNA-seq data", doi:10.1186/gb-2010-11-3-r25.
+    """
+    size, reference_size = counts.sum(dtype=np.float64), reference.sum(dtype=np.float64)
+    both = np.flatnonzero((counts > 0) & (reference > 0))
+    y, r = counts[both].astype(np.float64), reference[both].astype(np.float64)
+    share, reference_share = y / size, r / reference_size
+    # In this order of operations, since it decides which log-ratios are tied.
+    ratio = np.log2(share / reference_share)
+    abundance = (np.log2(share) + np.log2(reference_share)) / 2
+    kept = abundance > a_cutoff
+    if not kept.all():
+        y, r, ratio, abundance = y[kept], r[kept], ratio[kept], abundance[kept]
+    if len(ratio) == 0 or np.abs(ratio).max() < SAME:
+        return 1.0
+    inner = _untrimmed(ratio, logratio_trim) & _untrimmed(abundance, sum_trim)
+    if not inner.any():
+        return 1.0
+    if not weighting:
+        return float(2.0 ** ratio[inner].mean())
+    y, r, ratio = y[inner], r[inner], ratio[inner]
+    weights = 1.0 / ((size - y) / size / y + (reference_size - r) / reference_size / r)
+    return float(2.0 ** (ratio @ weights / weights.sum()))
+
+
+def _untrimmed(values, trim):
+    """Mark the values whose average rank lies between the trimmed ends.
+
+    Ties share their average rank, so a tied block at an edge goes in or out as a whole;
+    only the two order statistics at the edges need to be known, not the ranks.
+    """
+    n = len(values)
+    low = int(np.floor(n * trim)) + 1
+    high = n + 1 - low
+    if low > high:
+        return np.zeros(n, dtype=bool)
+    edges = np.partition(values, (low - 1, high - 1))
+    bottom, top = edges[low - 1], edges[high - 1]
+    above = values >= bottom if _average_rank(values, bottom) >= low else values > bottom
+    below = values <= top if _average_rank(values, top) <= high else values < top
+    return above & below
+
+
+def _average_rank(values, value):
+    return (np.count_nonzero(values < value) + 1 + np.count_nonzero(values <= value)) / 2
+
+
+def tmmwsp_factor(
+    counts, reference, *, logratio_trim=0.3, sum_trim=0.05, weighting=True, a_cutoff=-1e10
+):
+    """Return the trimmed mean of M-values with singleton pairing against a reference.
+
+    Genes that are zero in one of the two are not dropped: they are paired with each other by
+    falling count.
+
+    Parameters
+    ----------
+    counts, reference, logratio_trim, sum_trim, weighting, a_cutoff
+        As in `tmm_factor`.
+
+    Returns
+    -------
+    float
+    """
+    size, reference_size = counts.sum(dtype=np.float64), reference.sum(dtype=np.float64)
+    y, r = _paired(counts.astype(np.float64), reference.astype(np.float64))
+    if len(y) == 0:
+        return 1.0
+    p, q = y / size, r / reference_size
+    with np.errstate(divide="ignore"):
+        ratio, abundance = np.log2(p / q), np.log2(p * q) / 2
+    kept = np.isfinite(ratio) & (abundance > a_cutoff)
+    y, r, ratio, abundance = y[kept], r[kept], ratio[kept], abundance[kept]
+    if len(ratio) == 0 or np.abs(ratio).max() < SAME:
+        return 1.0
+    shrunk = np.log2(((y + 0.5) / (size + 0.5)) / ((r + 0.5) / (reference_size + 0.5)))
+    inner = _untrimmed_in_order(np.lexsort((shrunk, ratio)), logratio_trim)
+    inner &= _untrimmed_in_order(np.argsort(abundance, kind="stable"), sum_trim)
+    if not inner.any():
+        return 1.0
+    if not weighting:
+        return float(2.0 ** ratio[inner].mean())
+    p, q = y[inner] / size, r[inner] / reference_size
+    variance = (1 - p) / p / size + (1 - q) / q / reference_size
+    weights = (1 + 1e-6) / (variance + 1e-6)
+    return float(2.0 ** (ratio[inner] @ weights / weights.sum()))
+
+
+def _paired(y, r):
+    """Keep what both have, and pair what only one has by falling count."""
+    both = (y > 0) & (r > 0)
+    only_y, only_r = y[(y > 0) & (r == 0)], r[(r > 0) & (y == 0)]
+    pairs = min(len(only_y), len(only_r))
+    extra_y, extra_r = (np.sort(only)[::-1][:pairs] for only in (only_y, only_r))
+    return np.concatenate([y[both], extra_y]), np.concatenate([r[both], extra_r])
+
+
+def _untrimmed_in_order(order, trim):
+    n = len(order)
+    low = int(np.floor(n * trim)) + 1
+    inner = np.zeros(n, dtype=bool)
+    inner[order[low - 1 : n + 1 - low]] = True
+    return inner
