@@ -145,6 +145,20 @@ def test_a_row_gives_the_same_alone_and_among_others(kind, dtype, data):
     np.testing.assert_allclose(part, whole[[5, 3, 99]], rtol=0, atol=bound)
 
 
+def test_only_a_mini_batch_of_sparse_data_is_ever_dense(monkeypatch, data):
+    X, codes = data
+    dense_rows = []
+    original = sp.csr_matrix.toarray
+
+    def toarray(self, *args, **kwargs):
+        dense_rows.append(self.shape[0])
+        return original(self, *args, **kwargs)
+
+    monkeypatch.setattr(sp.csr_matrix, "toarray", toarray)
+    model(batch_size=10, max_epochs=1, early_stopping=True).fit(sp.csr_matrix(X), codes)
+    assert 8 <= max(dense_rows) <= 10
+
+
 @pytest.mark.parametrize("data", [3], indirect=True)
 def test_in_a_grid_with_two_workers(data):
     X, codes = data
