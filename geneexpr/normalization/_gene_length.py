@@ -4,7 +4,7 @@ from functools import partial
 
 import numpy as np
 
-from .._validation import gene_values
+from .._validation import gene_values, warn_zero_depth
 from ..stats._library_size import library_sizes, scaled
 from ._library_size import LibrarySizeTransformer, times_rows
 
@@ -63,12 +63,24 @@ class _GeneLengthNormalizer(LibrarySizeTransformer):
     def __init__(self, gene_lengths="length"):
         self.gene_lengths = gene_lengths
 
-    def _fit_genes(self, X):
+    def _learn(self, X):
+        matrix = super()._learn(X)
         self.gene_lengths_ = (
             np.ones(self.n_features_in_)
             if self.gene_lengths is None
             else gene_values(self, X, self.gene_lengths, what="gene_lengths")
         )
+        return matrix
+
+    def _scaled(self, X, matrix, factors):
+        name, scale = type(self).__name__, self._scale()
+
+        def function(block):
+            result, depths = scale(block)
+            warn_zero_depth(depths, name)
+            return result
+
+        return self._map(X, matrix, function)
 
 
 class TPMNormalizer(_GeneLengthNormalizer):

@@ -37,7 +37,12 @@ def per_sample(library_size, default, n_samples):
 
 
 class LibrarySizeTransformer(GeneTransformer):
-    """Base of CPM, TPM and FPKM: a subclass says how counts are scaled, and back."""
+    """Base of all that scale by library size.
+
+    A subclass has ``_scaled(X, matrix, factors)``, which scales checked counts, by the training
+    factors if there are any, and ``_unscale()``, which gives ``function(block, sizes)`` for the
+    way back; ``_learn(X)`` may learn more.
+    """
 
     def fit(self, X, y=None):
         """Learn the median library size, and what else the method needs of the genes.
@@ -53,10 +58,24 @@ class LibrarySizeTransformer(GeneTransformer):
         -------
         self
         """
-        matrix = self._check(X, reset=True, counts=True)
-        self._fit_genes(X)
-        self._fit_sizes(matrix)
+        self._learn(X)
         return self
+
+    def fit_transform(self, X, y=None):
+        """Fit, and scale the training samples.
+
+        Parameters
+        ----------
+        X : {array, sparse matrix, DataFrame, AnnData} of shape (n_samples, n_genes)
+            Counts.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        container like X, of shape (n_samples, n_genes)
+        """
+        return self._scaled(X, self._learn(X), getattr(self, "norm_factors_", None))
 
     def transform(self, X):
         """Scale every sample, each on its own.
@@ -69,17 +88,10 @@ class LibrarySizeTransformer(GeneTransformer):
         Returns
         -------
         container like X, of shape (n_samples, n_genes)
-            CSR stays CSR. A sample without counts becomes a row of zeros, with a warning.
+            CSR stays CSR, except with ``log``. A sample without counts becomes a row of zeros
+            (with ``log``, of the value that a zero has in any sample), with a warning.
         """
-        matrix = self._check(X, counts=True)
-        name, scale = type(self).__name__, self._scale()
-
-        def function(block):
-            result, depths = scale(block)
-            warn_zero_depth(depths, name)
-            return result
-
-        return self._map(X, matrix, function)
+        return self._scaled(X, self._check(X, counts=True), None)
 
     def inverse_transform(self, X, *, library_size=None):
         """Bring scaled values back to counts.
@@ -101,11 +113,11 @@ class LibrarySizeTransformer(GeneTransformer):
         sizes = per_sample(library_size, self.median_library_size_, matrix.shape[0])
         return like(X, map_rows(matrix, self._unscale(), sizes))
 
-    def _fit_genes(self, X):
-        """Learn from the genes; without their lengths there is nothing to learn."""
-
-    def _fit_sizes(self, matrix):
+    def _learn(self, X):
+        """Learn from checked counts, and return these."""
+        matrix = self._check(X, reset=True, counts=True)
         self.median_library_size_ = float(np.median(all_library_sizes(matrix)))
+        return matrix
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -121,40 +133,6 @@ class EffectiveSizeTransformer(LibrarySizeTransformer):
     learns a reference and gives the training factors; ``_factor_function()`` gives
     ``function(block)``, the factors of any rows. By default all factors are 1.
     """
-
-    def fit_transform(self, X, y=None):
-        """Fit, and scale the training samples.
-
-        Parameters
-        ----------
-        X : {array, sparse matrix, DataFrame, AnnData} of shape (n_samples, n_genes)
-            Counts.
-        y : None
-            Ignored.
-
-        Returns
-        -------
-        container like X, of shape (n_samples, n_genes)
-        """
-        matrix = self._check(X, reset=True, counts=True)
-        self._fit_sizes(matrix)
-        return self._scaled(X, matrix, getattr(self, "norm_factors_", None))
-
-    def transform(self, X):
-        """Scale every sample, each on its own.
-
-        Parameters
-        ----------
-        X : {array, sparse matrix, DataFrame, AnnData} of shape (n_samples, n_genes)
-            Counts.
-
-        Returns
-        -------
-        container like X, of shape (n_samples, n_genes)
-            CSR stays CSR without ``log``. A sample without counts becomes a row of zeros
-            (with ``log``, of the value that a zero has in any sample), with a warning.
-        """
-        return self._scaled(X, self._check(X, counts=True), None)
 
     def inverse_transform(self, X, *, library_size=None):
         """Bring scaled values back to counts.
@@ -180,7 +158,8 @@ class EffectiveSizeTransformer(LibrarySizeTransformer):
     def _factor_function(self):
         return None
 
-    def _fit_sizes(self, matrix):
+    def _learn(self, X):
+        matrix = self._check(X, reset=True, counts=True)
         if self.log and not self.prior_count > 0:
             raise ValueError(
                 f"prior_count must be positive to take the logarithm of zeros; got "
@@ -192,6 +171,7 @@ class EffectiveSizeTransformer(LibrarySizeTransformer):
         self.mean_library_size_ = float(effective.mean())
         if self.log and self.mean_library_size_ == 0:
             raise ValueError("log needs counts to learn from, but every sample is without any.")
+        return matrix
 
     def _scaled(self, X, matrix, factors):
         name, factor_function = type(self).__name__, self._factor_function()
