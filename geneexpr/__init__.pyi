@@ -30,6 +30,7 @@ from .io import write_zarr as write_zarr
 from .normalization import CPMNormalizer as CPMNormalizer
 from .normalization import FPKMNormalizer as FPKMNormalizer
 from .normalization import LogTransformer as LogTransformer
+from .normalization import MedianOfRatiosNormalizer as MedianOfRatiosNormalizer
 from .normalization import TMMNormalizer as TMMNormalizer
 from .normalization import TPMNormalizer as TPMNormalizer
 from .normalization import UpperQuartileNormalizer as UpperQuartileNormalizer

@@ -42,6 +42,7 @@ VARIANTS = {
     "LogTransformer": [{}, {"base": "e", "pseudocount": 0.5}, {"base": 10, "floor": 2.0}],
     "LowExpressionFilter": [{}, {"condition": "y"}, {"condition": "batch", "min_count": 5}],
     "TorchMLPClassifier": [{"hidden_layers": (8,), "max_epochs": 3, "random_state": 0}],
+    "MedianOfRatiosNormalizer": [{}, {"method": "poscounts"}],
     "TMMNormalizer": [{}, {"method": "TMMwsp"}, {"reference": "pooled", "log": True}],
     "ToArray": [{}, {"dense": True}],
     "UpperQuartileNormalizer": [{}, {"log": True}],

@@ -3,6 +3,7 @@
 from ._gene_length import FPKMNormalizer, TPMNormalizer
 from ._library_size import CPMNormalizer
 from ._log import LogTransformer
+from ._median_of_ratios import MedianOfRatiosNormalizer
 from ._tmm import TMMNormalizer, norm_factors
 from ._upper_quartile import UpperQuartileNormalizer
 
@@ -10,6 +11,7 @@ __all__ = [
     "CPMNormalizer",
     "FPKMNormalizer",
     "LogTransformer",
+    "MedianOfRatiosNormalizer",
     "TMMNormalizer",
     "TPMNormalizer",
     "UpperQuartileNormalizer",

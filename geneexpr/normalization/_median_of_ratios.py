@@ -1,0 +1,306 @@
+"""Median of ratios: the size factors of DESeq2, with frozen geometric means."""
+
+import operator
+import warnings
+from functools import partial
+
+import numpy as np
+import pandas as pd
+
+from .._base import GeneTransformer
+from .._blocks import fold, map_rows
+from .._containers import gene_annotation, like, name_some
+from .._validation import (
+    GeneExpressionWarning,
+    check_choice,
+    check_transformed,
+    warn_zero_depth,
+)
+from ..stats._library_size import library_sizes
+from ..stats._median_of_ratios import log_count_sums, log_geometric_means, median_ratios
+
+METHODS = ("ratio", "poscounts")
+SMALL_PANEL = 10
+"""Up to so many genes a zero in each is no sign of a sparse matrix, and no reason to fail."""
+
+
+def divided(matrix, factors):
+    """Divide the rows of an array or CSR matrix."""
+    factors = factors.astype(matrix.dtype)
+    if hasattr(matrix, "tocsr"):
+        result = matrix.copy()
+        result.data /= np.repeat(factors, np.diff(matrix.indptr))
+        return result
+    return matrix / factors[:, None]
+
+
+def factors_of_block(block, log_means, name):
+    """Return the size factors of a block of rows; 1 where there are no counts at all."""
+    factors = median_ratios(block, log_means)
+    undefined = np.isnan(factors)
+    if undefined.any():
+        depths = library_sizes(block)
+        warn_zero_depth(depths, name)
+        _refuse(undefined & (depths > 0), name, int(np.isfinite(log_means).sum()))
+        factors[undefined] = 1.0
+    return factors
+
+
+def _refuse(lost, name, n_reference):
+    if lost.any():
+        raise ValueError(
+            f"{name} finds no size factor for {int(lost.sum())} of {len(lost)} samples (row "
+            f"{name_some(np.flatnonzero(lost))}): they have no counts in any of the "
+            f"{n_reference} genes of the reference. Drop these samples, or fit with "
+            "method='poscounts', whose reference has more genes."
+        )
+
+
+def learn_log_means(matrix, method, control, name):
+    """Return the log geometric means (minus infinity: not compared) and the method used."""
+    sums = fold(matrix, log_count_sums, operator.add)
+    if control is not None:
+        sums[:2, ~control] = 0
+    n = matrix.shape[1] if control is None else int(control.sum())
+    of = "genes" if control is None else "control genes"
+    log_means = log_geometric_means(sums, method)
+    if method == "ratio" and n <= SMALL_PANEL and sums[1].any() and not _any_finite(log_means):
+        warnings.warn(
+            f"{name}: each of {n} {of} has a zero in at least one sample; with so few the "
+            "geometric means are those of method='poscounts'.",
+            GeneExpressionWarning,
+            stacklevel=5,
+        )
+        method, log_means = "poscounts", log_geometric_means(sums, "poscounts")
+    if not _any_finite(log_means):
+        what = (
+            f"each of {n} {of} has a zero in at least one sample, as is usual in sparse data "
+            "(single cells). Fit with method='poscounts', which needs one count in a gene only."
+            if method == "ratio" and sums[1].any()
+            else f"none of {n} {of} has a count in any sample."
+        )
+        raise ValueError(f"{name} cannot compute geometric means: {what}")
+    return log_means, method
+
+
+def _any_finite(values):
+    return np.isfinite(values).any()
+
+
+def control_mask(estimator, X, control_genes):
+    """Return a bool a gene: those named in ``control_genes``, or None for all."""
+    if control_genes is None:
+        return None
+    n = estimator.n_features_in_
+    if isinstance(control_genes, str):
+        return np.asarray(gene_annotation(X, control_genes)).astype(bool)
+    given = np.asarray(control_genes)
+    names = getattr(estimator, "feature_names_in_", None)
+    if names is not None:
+        given = given.astype(str)
+        missing = given[~np.isin(given, names.astype(str))]
+        if len(missing):
+            raise ValueError(
+                f"control_genes are not among the genes of X: {name_some(missing)}. Drop them, or "
+                "give the names that X has."
+            )
+        return np.asarray(pd.Index(names.astype(str)).isin(given))
+    mask = np.zeros(n, dtype=bool)
+    if given.dtype != bool and not np.issubdtype(given.dtype, np.integer):
+        raise ValueError(
+            "control_genes are names, but X has no gene names. Give X as a DataFrame or an "
+            "AnnData, or control_genes as positions of columns."
+        )
+    if (given.dtype == bool and given.shape != (n,)) or (
+        given.dtype != bool and (given >= n).any()
+    ):
+        raise ValueError(f"control_genes do not fit the {n} genes of X.")
+    mask[given] = True
+    return mask
+
+
+class MedianOfRatiosNormalizer(GeneTransformer):
+    """Divide every sample by its median ratio to the geometric means of the training samples.
+
+    The size factors of DESeq2. `fit` freezes the geometric means, so a new sample is compared
+    with the training samples and never with those that come with it; new size factors are not
+    centred again. Robust where few genes change; unfit where most genes do, or where most
+    counts are zero (single cells).
+
+    Row-independent; sparse input stays sparse. ``fit`` is two row folds (of the log counts and
+    of the size factors), peak memory one block.
+
+    Parameters
+    ----------
+    method : {"ratio", "poscounts"}, default="ratio"
+        "ratio" uses the genes that have a count in every training sample; "poscounts" the
+        n-th root of the product of a gene's positive counts, for data with many zeros.
+    control_genes : sequence or str, optional
+        Genes to compare, by name; a str is a bool column of ``AnnData.var``. For X without
+        names: positions, or a bool a column. By default all genes.
+
+    Attributes
+    ----------
+    log_geometric_means_ : array of shape (n_genes,)
+        Natural logarithms of the reference, minus infinity for genes that are no part of it.
+    method_ : {"ratio", "poscounts"}
+        The method used: "poscounts", with a warning, where each of up to ten genes has a zero.
+    size_factors_ : array of shape (n_samples,)
+        Size factors of the training samples; 1 for a sample without counts.
+    median_size_factor_ : float
+        Their median, for `inverse_transform`.
+    n_features_in_ : int
+        Number of genes seen in `fit`.
+    feature_names_in_ : array of shape (n_genes,)
+        Their names, if they have names.
+
+    Raises
+    ------
+    ValueError
+        Where each of more than ten genes has a zero (``method="ratio"``), and for a sample that
+        has counts, but none in the genes of the reference.
+
+    See Also
+    --------
+    VarianceStabilizer : The logarithm-like scale that goes with these size factors.
+
+    References
+    ----------
+    .. [1] Anders, Huber (2010), "Differential expression analysis for sequence count data",
+       doi:10.1186/gb-2010-11-10-r106.
+    .. [2] Love, Huber, Anders (2014), "Moderated estimation of fold change and dispersion for
+       RNA-seq data with DESeq2", doi:10.1186/s13059-014-0550-8.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from geneexpr import MedianOfRatiosNormalizer
+    >>> counts = np.array([[10.0, 20.0, 30.0], [40.0, 80.0, 120.0]])
+    >>> model = MedianOfRatiosNormalizer().fit(counts)
+    >>> model.size_factors_
+    array([0.5, 2. ])
+    >>> model.transform(counts)
+    array([[20., 40., 60.],
+           [20., 40., 60.]])
+    """
+
+    def __init__(self, *, method="ratio", control_genes=None):
+        self.method = method
+        self.control_genes = control_genes
+
+    def fit(self, X, y=None):
+        """Learn the geometric means, and the size factors of the training samples.
+
+        Parameters
+        ----------
+        X : {array, sparse matrix, DataFrame, AnnData} of shape (n_samples, n_genes)
+            Counts.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self
+        """
+        self._fit_matrix(X)
+        return self
+
+    def fit_transform(self, X, y=None):
+        """Fit, and divide the training samples by their size factors.
+
+        Parameters
+        ----------
+        X : {array, sparse matrix, DataFrame, AnnData} of shape (n_samples, n_genes)
+            Counts.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        container like X, of shape (n_samples, n_genes)
+        """
+        matrix = self._fit_matrix(X)
+        return self._map(X, matrix, divided, self.size_factors_)
+
+    def transform(self, X):
+        """Divide every sample by its size factor.
+
+        Parameters
+        ----------
+        X : {array, sparse matrix, DataFrame, AnnData} of shape (n_samples, n_genes)
+            Counts.
+
+        Returns
+        -------
+        container like X, of shape (n_samples, n_genes)
+            CSR stays CSR. A sample without counts stays a row of zeros, with a warning.
+        """
+        matrix, factors = self._check(X, counts=True), self._factor_function()
+        return self._map(X, matrix, lambda block: divided(block, factors(block)))
+
+    def inverse_transform(self, X, *, size_factors=None):
+        """Bring normalised values back to counts.
+
+        Parameters
+        ----------
+        X : {array, sparse matrix, DataFrame, AnnData} of shape (n_samples, n_genes)
+            Values that ``transform`` gives.
+        size_factors : float or array-like of shape (n_samples,), optional
+            What ``transform`` divided by; by default the median of the training samples.
+
+        Returns
+        -------
+        container like X, of shape (n_samples, n_genes)
+            Expected counts, not rounded.
+        """
+        matrix = check_transformed(self, X)
+        given = self.median_size_factor_ if size_factors is None else size_factors
+        factors = np.asarray(given, dtype=np.float64)
+        if factors.shape not in ((), (1,), (matrix.shape[0],)):
+            raise ValueError(
+                f"size_factors must be one number or one a sample ({matrix.shape[0]}); got shape "
+                f"{factors.shape}."
+            )
+        if not (np.isfinite(factors) & (factors > 0)).all():
+            raise ValueError("size_factors must be finite and positive.")
+        return like(X, map_rows(matrix, divided, 1 / np.broadcast_to(factors, (matrix.shape[0],))))
+
+    def size_factors(self, X):
+        """Return the size factors of any samples, against the frozen geometric means.
+
+        Parameters
+        ----------
+        X : {array, sparse matrix, DataFrame, AnnData} of shape (n_samples, n_genes)
+            Counts.
+
+        Returns
+        -------
+        array of shape (n_samples,)
+        """
+        return self._all_factors(self._check(X, counts=True))
+
+    def _fit_matrix(self, X):
+        check_choice("method", self.method, METHODS)
+        matrix = self._check(X, reset=True, counts=True)
+        control = control_mask(self, X, self.control_genes)
+        self.log_geometric_means_, self.method_ = learn_log_means(
+            matrix, self.method, control, type(self).__name__
+        )
+        self.size_factors_ = self._all_factors(matrix)
+        self.median_size_factor_ = float(np.median(self.size_factors_))
+        return matrix
+
+    def _factor_function(self):
+        return partial(
+            factors_of_block, log_means=self.log_geometric_means_, name=type(self).__name__
+        )
+
+    def _all_factors(self, matrix):
+        factors = self._factor_function()
+        return np.concatenate(fold(matrix, lambda block: [factors(block)], operator.add))
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.positive_only = True
+        tags.couples_genes = True
+        return tags
