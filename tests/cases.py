@@ -43,6 +43,7 @@ VARIANTS = {
     "LowExpressionFilter": [{}, {"condition": "y"}, {"condition": "batch", "min_count": 5}],
     "TorchMLPClassifier": [{"hidden_layers": (8,), "max_epochs": 3, "random_state": 0}],
     "MedianOfRatiosNormalizer": [{}, {"method": "poscounts"}],
+    "QuantileNormalizer": [{}, {"ties": "first"}],
     "TMMNormalizer": [{}, {"method": "TMMwsp"}, {"reference": "pooled", "log": True}],
     "ToArray": [{}, {"dense": True}],
     "UpperQuartileNormalizer": [{}, {"log": True}],

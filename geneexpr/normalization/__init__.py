@@ -4,6 +4,7 @@ from ._gene_length import FPKMNormalizer, TPMNormalizer
 from ._library_size import CPMNormalizer
 from ._log import LogTransformer
 from ._median_of_ratios import MedianOfRatiosNormalizer
+from ._quantile import QuantileNormalizer
 from ._tmm import TMMNormalizer, norm_factors
 from ._upper_quartile import UpperQuartileNormalizer
 
@@ -12,6 +13,7 @@ __all__ = [
     "FPKMNormalizer",
     "LogTransformer",
     "MedianOfRatiosNormalizer",
+    "QuantileNormalizer",
     "TMMNormalizer",
     "TPMNormalizer",
     "UpperQuartileNormalizer",
