@@ -39,3 +39,4 @@ from .normalization import norm_factors as norm_factors
 from .predictors import TorchMLPClassifier as TorchMLPClassifier
 from .selection import LowExpressionFilter as LowExpressionFilter
 from .selection import VarianceFilter as VarianceFilter
+from .selection import differential_expression as differential_expression

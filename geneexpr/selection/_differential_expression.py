@@ -1,0 +1,189 @@
+"""Differential expression as a table."""
+
+import numpy as np
+import pandas as pd
+
+from .._base import GeneEstimator
+from .._containers import annotation, scale_of
+from .._validation import check_choice, check_input, labels_of
+from ..stats._multiple_testing import METHODS as ADJUSTMENTS
+from ..stats._multiple_testing import adjust_p_values, max_t
+from ._tests_of_genes import ADJUSTED, METHODS, group_design, nuisance_columns, run_tests
+
+
+def differential_expression(
+    X,
+    condition,
+    *,
+    method="moderated_t",
+    reference=None,
+    covariate_keys=(),
+    batch_key=None,
+    adjust="bh",
+    layer=None,
+    trend=False,
+    robust=False,
+    n_permutations=1000,
+    random_state=0,
+):
+    """Test every gene for a difference between the levels of a condition.
+
+    One row fold over the samples (moderated and Welch's t; peak memory one block and a few
+    numbers a gene), or blocks of genes over all samples (Wilcoxon).
+
+    Parameters
+    ----------
+    X : {array, sparse matrix, DataFrame, AnnData} of shape (n_samples, n_genes)
+        Expression on a log scale (base 2, or the base in ``uns["log1p"]``).
+    condition : str or array-like of shape (n_samples,)
+        The name of an annotation that X carries, or a label for every sample.
+    method : {"moderated_t", "welch_t", "wilcoxon"}, default="moderated_t"
+        limma's t with the residual variance squeezed towards that of all genes [1]_; Welch's
+        t; Wilcoxon's rank sum test (normal approximation, corrected for ties).
+    reference : level, optional
+        The baseline, by default the first category (the first level in sorted order where
+        the condition is not categorical).
+    covariate_keys : sequence of str, default=()
+        Annotations to adjust for; for ``"moderated_t"`` only.
+    batch_key : str, optional
+        The annotation that names the batch, likewise. A batch in the design is the right way
+        to test data of several batches, not data corrected beforehand.
+    adjust : {"bh", "by", "holm", "max_t"}, default="bh"
+        The adjustment for many genes, in every contrast of its own: Benjamini and Hochberg,
+        Benjamini and Yekutieli, Holm, or Westfall and Young's maximum t over permutations of
+        the labels (within batches).
+    layer : str, optional
+        The layer of an AnnData to test in place of ``X``.
+    trend, robust : bool, default=False
+        Options of the moderated t: a prior variance that follows mean expression, and one that
+        genes of outlying variance do not set [2]_.
+    n_permutations : int, default=1000
+        For ``adjust="max_t"``, the observed labels included.
+    random_state : int, default=0
+        For ``adjust="max_t"``.
+
+    Returns
+    -------
+    DataFrame
+        Indexed by gene; for more than two levels one block of rows a contrast, named in the
+        column ``contrast``. The other columns: ``log2_fold_change`` (level minus reference,
+        base 2), ``mean_expression`` (over all samples, as X is), ``std_error`` (of the fold
+        change; Welch's for Wilcoxon), ``statistic``, ``p_value``, ``p_adjusted``.
+
+    Raises
+    ------
+    ValueError
+        For a condition of one level, a missing label, a level that is confounded with
+        batches or covariates, and too few replicates.
+
+    References
+    ----------
+    .. [1] Smyth (2004), "Linear models and empirical Bayes methods for assessing differential
+       expression in microarray experiments", doi:10.2202/1544-6115.1027.
+    .. [2] Phipson et al. (2016), doi:10.1214/16-AOAS920.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from geneexpr import differential_expression
+    >>> X = pd.DataFrame({"MYC": [1.0, 1.5, 4.0, 4.5], "ACTB": [9.0, 8.0, 9.5, 8.5]})
+    >>> table = differential_expression(X, ["control", "control", "case", "case"],
+    ...                                 reference="control")
+    >>> table["log2_fold_change"]
+    gene
+    MYC     3.0
+    ACTB    0.5
+    Name: log2_fold_change, dtype: float64
+    """
+    check_choice("method", method, METHODS)
+    check_choice("adjust", adjust, ADJUSTMENTS)
+    if method not in ADJUSTED and (batch_key is not None or len(covariate_keys)):
+        raise ValueError(
+            f"method={method!r} cannot adjust for batches or covariates; use 'moderated_t'."
+        )
+    of = _Genes()
+    matrix = check_input(of, X, reset=True, layer=layer, allow_nan=method != "wilcoxon")
+    labels, levels = _labels(X, condition)
+    beside = nuisance_columns(X, matrix.shape[0], batch_key, covariate_keys)
+    design = group_design(labels, beside, reference, levels)
+
+    def test(design):
+        return run_tests(matrix, design, method, trend=trend, robust=robust)
+
+    tests = test(design)
+    if adjust == "max_t":
+        if len(covariate_keys):
+            raise ValueError(
+                "adjust='max_t' permutes labels, which is not exact beside covariates; use 'holm'."
+            )
+        strata = labels_of(X, batch_key)
+        designs = _permuted(design, strata, n_permutations, random_state)
+        adjusted = _max_t(tests, [np.abs(test(d).statistics) for d in designs])
+    else:
+        adjusted = np.stack([adjust_p_values(p, adjust) for p in tests.p_values])
+    return _table(of, tests, adjusted, design, _to_log2(X, layer))
+
+
+class _Genes(GeneEstimator):
+    """Holds the names of the genes of a table."""
+
+
+def _labels(X, condition):
+    """Return the labels and, of categories, the levels that occur, in their order."""
+    labels = annotation(X, condition) if isinstance(condition, str) else condition
+    source = X.obs[condition] if isinstance(condition, str) and hasattr(X, "obs") else condition
+    categories = getattr(getattr(source, "cat", source), "categories", None)
+    labels = labels_of(X, None, labels, given_name="condition")
+    if categories is None:
+        return labels, None
+    there = set(labels.tolist())
+    return labels, [level for level in categories if level in there]
+
+
+def _permuted(design, strata, n_permutations, random_state):
+    """Yield the design, then designs with labels permuted within the strata."""
+    rng = np.random.default_rng(random_state)
+    strata = np.zeros(len(design.codes)) if strata is None else np.asarray(strata)
+    members = [np.flatnonzero(strata == stratum) for stratum in pd.unique(strata)]
+    yield design
+    for _ in range(n_permutations - 1):
+        codes = design.codes.copy()
+        for rows in members:
+            codes[rows] = rng.permutation(codes[rows])
+        yield type(design)(codes, design.levels, design.contrasts, design.beside)
+
+
+def _max_t(tests, permuted):
+    observed = np.abs(tests.statistics)
+    return np.stack([max_t(o, [p[i] for p in permuted]) for i, o in enumerate(observed)])
+
+
+def _to_log2(X, layer):
+    """Return what turns differences of X into base 2: scanpy logs to base e."""
+    scale = None if layer is not None else scale_of(X)
+    if scale is None:
+        return 1.0
+    return 1 / np.log(2) if scale.get("base") is None else float(np.log2(scale["base"]))
+
+
+def _table(of, tests, adjusted, design, to_log2):
+    names = getattr(of, "feature_names_in_", None)
+    genes = pd.Index(np.arange(of.n_features_in_) if names is None else names, name="gene")
+    tables = []
+    for i, contrast in enumerate(design.contrasts):
+        table = pd.DataFrame(
+            {
+                "log2_fold_change": tests.effects[i] * to_log2,
+                "mean_expression": tests.means,
+                "std_error": tests.std_errors[i] * to_log2,
+                "statistic": tests.statistics[i],
+                "p_value": tests.p_values[i],
+                "p_adjusted": adjusted[i],
+            },
+            index=genes,
+        )
+        if len(design.levels) > 2:
+            level, baseline = (design.levels[int(f(contrast))] for f in (np.argmax, np.argmin))
+            table.insert(0, "contrast", f"{level} - {baseline}")
+        tables.append(table)
+    return tables[0] if len(tables) == 1 else pd.concat(tables)

@@ -1,0 +1,243 @@
+"""One test of every gene against a condition: the design, the moments, the method."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+
+from .._blocks import fold, gene_blocks
+from .._containers import annotation, name_some
+from .._validation import labels_of
+from ..stats import dependent_columns, merge_moments, summarise_batches
+from ..stats._contrasts import (
+    GeneTests,
+    contrast_matrix,
+    group_effects,
+    moderated_tests,
+    slope_effects,
+)
+from ..stats._rank_sum import kruskal_wallis, rank_sum_z, rank_sums, two_sided_normal
+from ..stats._welch import welch_tests
+
+METHODS = ("moderated_t", "welch_t", "wilcoxon")
+ADJUSTED = ("moderated_t",)
+"""Methods whose design takes batches and covariates."""
+
+
+@dataclass(frozen=True, slots=True)
+class Design:
+    """What stands beside the matrix in a test.
+
+    Attributes
+    ----------
+    codes : ndarray of int of shape (n_samples,)
+        Level of the condition, 0 throughout for a slope.
+    levels : list
+        Levels of the condition; empty for a slope.
+    contrasts : ndarray of shape (n_contrasts, n_levels)
+    beside : ndarray of shape (n_samples, p)
+        The other columns of the design; of a slope, first the condition itself.
+    """
+
+    codes: np.ndarray
+    levels: list
+    contrasts: np.ndarray
+    beside: np.ndarray
+
+
+def nuisance_columns(X, n_samples, batch_key, covariate_keys, batch=None, covariates=None):
+    """Return batches and covariates of the samples as centred columns of a design.
+
+    Parameters
+    ----------
+    X : container
+    n_samples : int
+    batch_key : str or None
+    covariate_keys : sequence of str
+    batch, covariates : array-like, optional
+        The same, beside an array.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, p)
+    """
+    parts = [np.empty((n_samples, 0))]
+    labels = labels_of(X, batch_key, batch)
+    if labels is not None:
+        parts.append(pd.get_dummies(pd.Series(labels).astype(str), drop_first=True).to_numpy(float))
+    columns = [annotation(X, key) for key in covariate_keys]
+    if covariates is not None:
+        table = np.asarray(covariates)
+        table = table[:, None] if table.ndim == 1 else table
+        columns += [labels_of(X, None, c, given_name="covariates") for c in table.T]
+    parts += [_numbers(pd.Series(column)) for column in columns]
+    beside = np.hstack(parts)
+    return beside - beside.mean(axis=0)
+
+
+def _numbers(column):
+    if column.dtype == object:
+        column = column.infer_objects()
+    if pd.api.types.is_numeric_dtype(column):
+        values = column.to_numpy(np.float64)[:, None]
+        return values / (values.std() or 1.0)
+    return pd.get_dummies(column.astype(str), drop_first=True).to_numpy(np.float64)
+
+
+def group_design(labels, beside, reference=None, levels=None):
+    """Return the design of a comparison of groups.
+
+    Parameters
+    ----------
+    labels : array-like of shape (n_samples,)
+    beside : ndarray of shape (n_samples, p)
+    reference : level, optional
+        By default the first.
+    levels : sequence, optional
+        The levels in their order, by default sorted.
+
+    Returns
+    -------
+    Design
+    """
+    labels = np.asarray(labels)
+    levels = sorted(set(labels.tolist())) if levels is None else list(levels)
+    if len(levels) < 2:
+        raise ValueError(
+            f"The condition has one level only, {name_some(levels)}: there is nothing to compare "
+            "it with (in scikit-learn's words, 1 class)."
+        )
+    codes = pd.Index(levels).get_indexer(pd.Index(labels))
+    if reference is not None and reference not in levels:
+        raise ValueError(
+            f"reference={reference!r} is no level of the condition; its levels are "
+            f"{name_some(levels)}."
+        )
+    at = 0 if reference is None else levels.index(reference)
+    _check_estimable(beside, codes, len(levels))
+    return Design(codes, levels, contrast_matrix(len(levels), at), beside)
+
+
+def slope_design(values, beside):
+    """Return the design of a slope on a continuous condition.
+
+    Parameters
+    ----------
+    values : array-like of shape (n_samples,)
+    beside : ndarray of shape (n_samples, p)
+
+    Returns
+    -------
+    Design
+    """
+    values = np.asarray(values, np.float64)
+    beside = np.column_stack([values - values.mean(), beside])
+    codes = np.zeros(len(values), dtype=int)
+    if values.min() == values.max():
+        raise ValueError("The condition is the same number for all samples: it has no slope.")
+    _check_estimable(beside, codes, 1)
+    return Design(codes, [], np.ones((1, 1)), beside)
+
+
+def _check_estimable(beside, codes, n_levels):
+    if not beside.shape[1]:
+        return
+    within = beside.copy()
+    for level in range(n_levels):
+        within[codes == level] -= beside[codes == level].mean(axis=0)
+    gone = np.linalg.norm(within, axis=0) <= 1e-9 * np.linalg.norm(beside, axis=0)
+    within[:, gone] = 0
+    if dependent_columns(within).any():
+        raise ValueError(
+            "The condition cannot be told apart from the batches and covariates (or these from "
+            "each other): a column of the design depends on the others. Leave one of them out."
+        )
+
+
+def run_tests(matrix, design, method, *, trend=False, robust=False) -> GeneTests:
+    """Test every gene.
+
+    Parameters
+    ----------
+    matrix : array, CSR matrix or DiskRows of shape (n_samples, n_genes)
+        Checked.
+    design : Design
+    method : {"moderated_t", "welch_t", "wilcoxon"}
+    trend, robust : bool, default=False
+        Options of the moderated t.
+
+    Returns
+    -------
+    GeneTests
+    """
+    n_terms = max(1, len(design.levels)) + design.beside.shape[1]
+    if len(design.codes) <= n_terms:
+        raise ValueError(
+            f"{len(design.codes)} sample(s) for {n_terms} columns of the design leave no residual "
+            "degree of freedom: at least one group needs replicates."
+        )
+    moments = _moments(matrix, design)
+    if not design.levels:
+        return moderated_tests(slope_effects(moments), trend=trend, robust=robust)
+    if method == "moderated_t":
+        effects = group_effects(moments, design.contrasts)
+        return moderated_tests(effects, trend=trend, robust=robust)
+    few = [v for v, n in zip(design.levels, moments.n_rows, strict=True) if n < 2]
+    if few:
+        raise ValueError(
+            f"{method} needs two samples in every group, the level(s) {name_some(few)} have 1 "
+            "sample; use method='moderated_t', or drop them."
+        )
+    tests = welch_tests(moments, design.contrasts)
+    return _ranked(matrix, design, tests) if method == "wilcoxon" else tests
+
+
+def _moments(matrix, design):
+    n_levels = max(1, len(design.levels))
+    return fold(
+        matrix,
+        lambda block, codes, beside: summarise_batches(block, codes, n_levels, beside),
+        merge_moments,
+        design.codes,
+        design.beside,
+    )
+
+
+def _ranked(matrix, design, tests):
+    """Put rank tests in the place of Welch's; effects and their errors stay."""
+    stored = matrix.tocsc() if sp.issparse(matrix) else matrix
+    n_levels = len(design.levels)
+    pairs = [np.flatnonzero(contrast) for contrast in design.contrasts]
+    statistics = np.empty_like(tests.statistics)
+    overall, overall_p = [], []
+    for columns, block in _columns(stored):
+        if n_levels > 2:
+            ranked = rank_sums(block, design.codes, n_levels)
+            h, p = kruskal_wallis(*ranked, np.bincount(design.codes))
+            overall.append(h)
+            overall_p.append(p)
+        for i, (pair, contrast) in enumerate(zip(pairs, design.contrasts, strict=True)):
+            rows = np.flatnonzero(np.isin(design.codes, pair))
+            codes = (contrast[design.codes[rows]] < 0).astype(int)
+            part = block if len(rows) == len(design.codes) else block[rows]
+            z = rank_sum_z(*rank_sums(part, codes, 2), np.bincount(codes, minlength=2))
+            statistics[i, columns] = z[0]
+    p_values = two_sided_normal(statistics)
+    if n_levels == 2:
+        overall, overall_p = [statistics[0]], [p_values[0]]
+    return replace(
+        tests,
+        statistics=statistics,
+        p_values=p_values,
+        overall=np.concatenate(overall),
+        overall_p=np.concatenate(overall_p),
+    )
+
+
+def _columns(stored):
+    """Yield blocks of genes; what is sparse in memory stays one sparse block."""
+    if sp.issparse(stored):
+        yield slice(None), stored
+    else:
+        yield from gene_blocks(stored)

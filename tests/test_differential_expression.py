@@ -1,0 +1,134 @@
+"""Differential expression as a table: columns, levels, batches, errors."""
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+
+from geneexpr import differential_expression
+
+COLUMNS = [
+    "log2_fold_change",
+    "mean_expression",
+    "std_error",
+    "statistic",
+    "p_value",
+    "p_adjusted",
+]
+METHODS = ["moderated_t", "welch_t", "wilcoxon"]
+
+
+@pytest.fixture
+def cohort():
+    rng = np.random.default_rng(0)
+    state = np.array(["b", "a", "c"])[np.arange(24) % 3]
+    X = rng.normal(6, 1, (24, 40))
+    X[state == "c", :4] += 5
+    obs = pd.DataFrame(
+        {
+            "state": state,
+            "site": np.array(["x", "y"])[np.arange(24) // 3 % 2],
+            "age": rng.normal(50, 9, 24),
+        },
+        index=[f"s{i}" for i in range(24)],
+    )
+    var = pd.DataFrame(index=[f"g{i}" for i in range(40)])
+    return ad.AnnData(X, obs=obs, var=var)
+
+
+def test_table_of_limma(gold, relative_error):
+    case = gold("limma_ALL_2group")
+    group = case.table("group.csv").iloc[:, 0].to_numpy()
+    table = differential_expression(case.table("X.csv.gz"), group, reference="NEG")
+    assert list(table.columns) == COLUMNS
+    theirs = case.out("topTable")
+    assert list(table.index) == list(theirs.index)
+    assert relative_error(table["p_adjusted"], theirs["adj.P.Val"]) < 1e-10
+    error = theirs["stdev.unscaled"] * np.sqrt(theirs["s2.post"])
+    assert relative_error(table["std_error"], error) < 1e-10
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_containers_agree(cohort, method):
+    table = differential_expression(cohort, "state", method=method)
+    assert list(table.columns) == ["contrast", *COLUMNS]
+    assert list(table["contrast"].unique()) == ["b - a", "c - a"]
+    assert set(table[table["p_adjusted"] < 0.01].index) == {"g0", "g1", "g2", "g3"}
+    for other in (cohort.X, sp.csr_matrix(cohort.X)):
+        again = differential_expression(other, cohort.obs["state"].to_numpy(), method=method)
+        np.testing.assert_allclose(again["p_value"], table["p_value"], rtol=1e-9)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_reference_turns_the_sign(cohort, method):
+    two = cohort[cohort.obs["state"] != "b"]
+    one = differential_expression(two, "state", method=method)
+    other = differential_expression(two, "state", method=method, reference="c")
+    for column in ("log2_fold_change", "statistic"):
+        np.testing.assert_allclose(one[column], -other[column], rtol=1e-9)
+    np.testing.assert_allclose(one["p_value"], other["p_value"], rtol=1e-9)
+    assert one["log2_fold_change"].iloc[0] > 2
+
+
+def test_the_first_category_is_the_reference(cohort):
+    cohort.obs["state"] = pd.Categorical(cohort.obs["state"], ["c", "b", "a", "unused"])
+    table = differential_expression(cohort, "state")
+    assert list(table["contrast"].unique()) == ["b - c", "a - c"]
+
+
+def test_batches_and_covariates_are_adjusted_for(cohort):
+    cohort.X[(cohort.obs["site"] == "y").to_numpy()] += 5
+    plain = differential_expression(cohort, "state")
+    adjusted = differential_expression(cohort, "state", batch_key="site", covariate_keys=["age"])
+    assert adjusted["std_error"].max() < plain["std_error"].min()
+
+
+def test_max_t_is_exact_in_its_lowest_value(cohort):
+    two = cohort[cohort.obs["state"] != "b"]
+    options = {"adjust": "max_t", "n_permutations": 50}
+    table = differential_expression(two, "state", **options)
+    assert table["p_adjusted"].min() == 1 / 50
+    assert (table["p_adjusted"] >= differential_expression(two, "state")["p_value"] - 0.2).all()
+    again = differential_expression(two, "state", batch_key="site", **options)
+    assert again["p_adjusted"].min() == 1 / 50
+    with pytest.raises(ValueError, match="permutes labels, which is not exact beside covariates"):
+        differential_expression(two, "state", covariate_keys=["age"], **options)
+
+
+def test_fold_changes_of_data_logged_to_base_e_are_of_base_2(cohort):
+    plain = differential_expression(cohort, "state")
+    cohort.uns["log1p"] = {"base": None}
+    natural = differential_expression(cohort, "state")
+    np.testing.assert_allclose(
+        natural["log2_fold_change"], plain["log2_fold_change"] / np.log(2), rtol=1e-12
+    )
+    np.testing.assert_array_equal(natural["p_value"], plain["p_value"])
+
+
+def test_layers(cohort):
+    cohort.layers["logged"] = cohort.X.copy()
+    expected = differential_expression(cohort, "state")
+    cohort.X = cohort.X * 0
+    pd.testing.assert_frame_equal(
+        differential_expression(cohort, "state", layer="logged"), expected
+    )
+
+
+def test_errors(cohort):
+    with pytest.raises(ValueError, match="The condition has one level only, 'x'"):
+        differential_expression(cohort, np.repeat("x", 24))
+    with pytest.raises(ValueError, match=r"reference='z' is no level .* 'a', 'b', 'c'"):
+        differential_expression(cohort, "state", reference="z")
+    with pytest.raises(ValueError, match="'welch_t' cannot adjust for batches or covariates"):
+        differential_expression(cohort, "state", method="welch_t", batch_key="site")
+    with pytest.raises(ValueError, match="cannot be told apart from the batches and covariates"):
+        differential_expression(cohort, "state", batch_key="state")
+    with pytest.raises(ValueError, match="condition is missing for 1 of 24 samples: row 0"):
+        differential_expression(cohort, [None, *cohort.obs["state"][1:]])
+    with pytest.raises(ValueError, match=r"2 sample\(s\) for 2 columns .* needs replicates"):
+        differential_expression(cohort[:2], "state")
+    with pytest.raises(ValueError, match=r"the level\(s\) 'c' have 1 sample; use method='mod"):
+        differential_expression(cohort[[0, 1, 2, 3, 4]], "state", method="wilcoxon")
+    table = differential_expression(cohort[[0, 1, 2, 3, 4]], "state")
+    assert np.isfinite(table["p_value"]).all()
