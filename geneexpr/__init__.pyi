@@ -12,6 +12,7 @@ from ._validation import GeneExpressionWarning as GeneExpressionWarning
 from ._validation import ModelFileWarning as ModelFileWarning
 from ._validation import ScaleWarning as ScaleWarning
 from ._validation import SelectionWarning as SelectionWarning
+from ._validation import TrendWarning as TrendWarning
 from ._validation import ZeroDepthWarning as ZeroDepthWarning
 from .adapters import AlignmentReport as AlignmentReport
 from .adapters import GeneAligner as GeneAligner
@@ -35,6 +36,7 @@ from .normalization import QuantileNormalizer as QuantileNormalizer
 from .normalization import TMMNormalizer as TMMNormalizer
 from .normalization import TPMNormalizer as TPMNormalizer
 from .normalization import UpperQuartileNormalizer as UpperQuartileNormalizer
+from .normalization import VarianceStabilizer as VarianceStabilizer
 from .normalization import norm_factors as norm_factors
 from .predictors import TorchMLPClassifier as TorchMLPClassifier
 from .selection import LowExpressionFilter as LowExpressionFilter

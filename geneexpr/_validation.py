@@ -59,6 +59,10 @@ class SelectionWarning(GeneExpressionWarning):
     """A selector keeps no gene."""
 
 
+class TrendWarning(GeneExpressionWarning):
+    """A trend over the genes rests on few samples or genes, or could not be fitted."""
+
+
 class ModelFileWarning(GeneExpressionWarning):
     """A model file was written by another version."""
 

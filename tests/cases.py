@@ -53,6 +53,7 @@ VARIANTS = {
         {"n_genes": 7, "method": "iqr"},
         {"threshold": 1.0, "method": "dispersion"},
     ],
+    "VarianceStabilizer": [{}, {"fit_type": "mean", "n_sub": 5}],
 }
 """Options under which the contract holds; an estimator that is not here is tried as it comes."""
 

@@ -28,7 +28,10 @@ from sklearn.utils import get_tags
 from geneexpr import ToArray, load_model, save_model
 
 CASES = for_contract()
-pytestmark = pytest.mark.filterwarnings("ignore::geneexpr.ScaleWarning")
+pytestmark = [  # a small cohort, and values of any scale
+    pytest.mark.filterwarnings("ignore::geneexpr.ScaleWarning"),
+    pytest.mark.filterwarnings("ignore::geneexpr.TrendWarning"),
+]
 
 every = pytest.mark.parametrize("estimator", [e for _, e in CASES], ids=[i for i, _ in CASES])
 transformers = pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from ._median_of_ratios import MedianOfRatiosNormalizer
 from ._quantile import QuantileNormalizer
 from ._tmm import TMMNormalizer, norm_factors
 from ._upper_quartile import UpperQuartileNormalizer
+from ._variance_stabilizer import VarianceStabilizer
 
 __all__ = [
     "CPMNormalizer",
@@ -17,5 +18,6 @@ __all__ = [
     "TMMNormalizer",
     "TPMNormalizer",
     "UpperQuartileNormalizer",
+    "VarianceStabilizer",
     "norm_factors",
 ]

@@ -11,7 +11,7 @@ from .._base import GeneTransformer
 from .._blocks import fold, map_rows
 from .._containers import gene_annotation, like, name_some
 from .._validation import (
-    GeneExpressionWarning,
+    TrendWarning,
     check_choice,
     check_transformed,
     warn_zero_depth,
@@ -34,29 +34,29 @@ def divided(matrix, factors):
     return matrix / factors[:, None]
 
 
-def factors_of_block(block, log_means, name):
+def factors_of_block(block, log_means, name, option="method"):
     """Return the size factors of a block of rows; 1 where there are no counts at all."""
     factors = median_ratios(block, log_means)
     undefined = np.isnan(factors)
     if undefined.any():
         depths = library_sizes(block)
         warn_zero_depth(depths, name)
-        _refuse(undefined & (depths > 0), name, int(np.isfinite(log_means).sum()))
+        _refuse(undefined & (depths > 0), name, int(np.isfinite(log_means).sum()), option)
         factors[undefined] = 1.0
     return factors
 
 
-def _refuse(lost, name, n_reference):
+def _refuse(lost, name, n_reference, option):
     if lost.any():
         raise ValueError(
             f"{name} finds no size factor for {int(lost.sum())} of {len(lost)} samples (row "
             f"{name_some(np.flatnonzero(lost))}): they have no counts in any of the "
             f"{n_reference} genes of the reference. Drop these samples, or fit with "
-            "method='poscounts', whose reference has more genes."
+            f"{option}='poscounts', whose reference has more genes."
         )
 
 
-def learn_log_means(matrix, method, control, name):
+def learn_log_means(matrix, method, control, name, option="method"):
     """Return the log geometric means (minus infinity: not compared) and the method used."""
     sums = fold(matrix, log_count_sums, operator.add)
     if control is not None:
@@ -67,15 +67,15 @@ def learn_log_means(matrix, method, control, name):
     if method == "ratio" and n <= SMALL_PANEL and sums[1].any() and not _any_finite(log_means):
         warnings.warn(
             f"{name}: each of {n} {of} has a zero in at least one sample; with so few the "
-            "geometric means are those of method='poscounts'.",
-            GeneExpressionWarning,
+            f"geometric means are those of {option}='poscounts'.",
+            TrendWarning,
             stacklevel=5,
         )
         method, log_means = "poscounts", log_geometric_means(sums, "poscounts")
     if not _any_finite(log_means):
         what = (
             f"each of {n} {of} has a zero in at least one sample, as is usual in sparse data "
-            "(single cells). Fit with method='poscounts', which needs one count in a gene only."
+            f"(single cells). Fit with {option}='poscounts', which needs one count in a gene only."
             if method == "ratio" and sums[1].any()
             else f"none of {n} {of} has a count in any sample."
         )
