@@ -39,6 +39,7 @@ from .normalization import UpperQuartileNormalizer as UpperQuartileNormalizer
 from .normalization import VarianceStabilizer as VarianceStabilizer
 from .normalization import norm_factors as norm_factors
 from .predictors import TorchMLPClassifier as TorchMLPClassifier
+from .selection import DifferentialExpressionSelector as DifferentialExpressionSelector
 from .selection import LowExpressionFilter as LowExpressionFilter
 from .selection import VarianceFilter as VarianceFilter
 from .selection import differential_expression as differential_expression

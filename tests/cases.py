@@ -38,6 +38,12 @@ VARIANTS = {
         {"batch_key": "batch", "reference_batch": "b"},
         {"batch_key": "batch", "covariate_keys": ("age",)},
     ],
+    "DifferentialExpressionSelector": [
+        {"n_genes": 7},
+        {"min_log2_fold_change": 0.1, "trend": True, "robust": True},
+        {"n_genes": 7, "method": "welch_t"},
+        {"n_genes": 7, "method": "wilcoxon"},
+    ],
     "GeneAligner": [{}, {"missing": "mean"}],
     "LogTransformer": [{}, {"base": "e", "pseudocount": 0.5}, {"base": 10, "floor": 2.0}],
     "LowExpressionFilter": [{}, {"condition": "y"}, {"condition": "batch", "min_count": 5}],

@@ -121,7 +121,7 @@ def differential_expression(
         adjusted = _max_t(tests, [np.abs(test(d).statistics) for d in designs])
     else:
         adjusted = np.stack([adjust_p_values(p, adjust) for p in tests.p_values])
-    return _table(of, tests, adjusted, design, _to_log2(X, layer))
+    return _table(of, tests, adjusted, design, to_log2(X, layer))
 
 
 class _Genes(GeneEstimator):
@@ -158,7 +158,7 @@ def _max_t(tests, permuted):
     return np.stack([max_t(o, [p[i] for p in permuted]) for i, o in enumerate(observed)])
 
 
-def _to_log2(X, layer):
+def to_log2(X, layer):
     """Return what turns differences of X into base 2: scanpy logs to base e."""
     scale = None if layer is not None else scale_of(X)
     if scale is None:

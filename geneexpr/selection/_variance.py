@@ -208,11 +208,11 @@ def _most(scores, n_genes, threshold):
     if n_genes is None:
         return passed
     support = np.zeros(len(scores), dtype=bool)
-    support[_ranked(scores)[:n_genes]] = True
+    support[ranked(scores)[:n_genes]] = True
     return support & passed
 
 
-def _ranked(scores):
+def ranked(scores):
     """Rank genes by falling score; scores equal but for rounding keep the genes' order.
 
     Equal genes of a count matrix get scores that differ in the last bits with the order in

@@ -49,7 +49,8 @@ def lowess(x, y, span=2 / 3, n_robust=3, delta=None):
         residuals = np.abs(y - fitted)
         middle = np.sort(residuals)
         limit = 3 * (middle[n // 2] + middle[n - n // 2 - 1])
-        if limit < 1e-7 * residuals.mean():
+        # Residuals that are rounding alone say nothing about outliers.
+        if limit <= max(1e-7 * residuals.mean(), 1e-13 * np.abs(y).max()):
             break
         share = residuals / limit
         robustness = np.where(share <= 0.999, np.square(1 - np.square(share)), 0.0)
