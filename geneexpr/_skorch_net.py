@@ -48,6 +48,8 @@ class Net(NeuralNet):
 
     def train_step(self, batch, **fit_params):
         """Take one step of the optimiser."""
+        if not self.callbacks:  # a callback may hold on to a gradient
+            nets.recycle_gradients(self.module_)
         for group in self.optimizer_.param_groups:  # as zero_grad() does, in a tenth of its time
             for parameter in group["params"]:
                 parameter.grad = None

@@ -42,13 +42,13 @@ def test_mlp_is_the_formula():
     net = nets.MLP(3, 2, hidden_layers=(4,), activation="tanh", generator=generator())
     (w1, b1, w2, b2) = (p.detach().numpy() for p in net.parameters())
     x = np.array([[0.5, -1.0, 2.0], [0.0, 0.0, 0.0]], dtype=np.float32)
-    expected = np.tanh(x @ w1.T + b1) @ w2.T + b2
+    expected = np.tanh(x @ w1 + b1) @ w2.T + b2
     np.testing.assert_allclose(net(torch.tensor(x)).detach(), expected, rtol=1e-5)
 
 
 def test_no_hidden_layer_is_a_linear_model():
     net = nets.MLP(3, 1, hidden_layers=(), generator=generator())
-    assert [tuple(p.shape) for p in net.parameters()] == [(1, 3), (1,)]
+    assert [tuple(p.shape) for p in net.parameters()] == [(3, 1), (1,)]
 
 
 def test_linear_starts_within_the_bound_of_its_width():
@@ -258,3 +258,56 @@ def test_unknown_or_absent_devices_are_named():
         with pytest.raises(ValueError, match="PyTorch finds none"):
             nets.choose_device("cuda")
     assert nets.choose_device("cpu") == "cpu"
+
+
+class TestGeneLinear:
+    def layers(self, dtype=torch.float64):
+        ours = nets.GeneLinear(30, 4, dtype=dtype, generator=generator())
+        plain = torch.nn.Linear(30, 4, dtype=dtype)
+        with torch.no_grad():
+            plain.weight.copy_(ours.weight.T)
+            plain.bias.copy_(ours.bias)
+        return ours, plain
+
+    def test_values_and_gradients_are_those_of_linear(self):
+        ours, plain = self.layers()
+        x = torch.randn(6, 30, dtype=torch.float64, generator=generator())
+        for layer in (ours, plain):
+            (layer(x) ** 2).sum().backward()
+        torch.testing.assert_close(ours(x), plain(x), rtol=1e-12, atol=1e-12)
+        torch.testing.assert_close(ours.weight.grad.T, plain.weight.grad, rtol=1e-12, atol=1e-12)
+        torch.testing.assert_close(ours.bias.grad, plain.bias.grad, rtol=1e-12, atol=1e-12)
+
+    def test_an_input_may_ask_for_its_gradient(self):
+        """Explanations do, in evaluation and in training mode."""
+        ours, plain = self.layers()
+        for mode in (True, False):
+            ours.train(mode)
+            x = torch.ones(2, 30, dtype=torch.float64, requires_grad=True)
+            (found,) = torch.autograd.grad(ours(x).sum(), x)
+            (expected,) = torch.autograd.grad(plain(x).sum(), x)
+            torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+
+    def test_the_memory_of_the_gradient_is_used_again(self):
+        ours, plain = self.layers()
+        x = torch.randn(6, 30, dtype=torch.float64, generator=generator())
+        places = set()
+        for step in range(4):
+            nets.recycle_gradients(ours)
+            assert ours.weight.grad is None
+            for layer in (ours, plain):
+                ((step + 1) * layer(x)).sum().backward()
+            places.add(ours.weight.grad.data_ptr())
+            torch.testing.assert_close(
+                ours.weight.grad.T, plain.weight.grad, rtol=1e-12, atol=1e-12
+            )
+            plain.weight.grad = None
+        assert len(places) == 1
+
+    def test_gradients_add_up_where_nothing_is_recycled(self):
+        ours, plain = self.layers()
+        x = torch.randn(6, 30, dtype=torch.float64, generator=generator())
+        for _ in range(2):
+            for layer in (ours, plain):
+                (layer(x) ** 2).sum().backward()
+        torch.testing.assert_close(ours.weight.grad.T, plain.weight.grad, rtol=1e-12, atol=1e-12)

@@ -2,6 +2,7 @@
 
 from ._autoencoder import Autoencoder
 from ._device import DEVICES, choose_device
+from ._gene_linear import GeneLinear, recycle_gradients
 from ._layers import ACTIVATIONS, Dropout, GaussianNoise, linear, make_generator, use_generator
 from ._losses import classification_loss, probabilities, reconstruction_loss
 from ._mlp import MLP
@@ -29,6 +30,7 @@ __all__ = [
     "Dropout",
     "Examples",
     "GaussianNoise",
+    "GeneLinear",
     "SparseRows",
     "apply_rows",
     "as_tensor",
@@ -41,6 +43,7 @@ __all__ = [
     "optimizer_to_arrays",
     "probabilities",
     "reconstruction_loss",
+    "recycle_gradients",
     "rows_of",
     "use_generator",
     "weights_from_arrays",

@@ -3,6 +3,7 @@
 import torch
 from torch import nn
 
+from ._gene_linear import GeneLinear
 from ._layers import GaussianNoise, linear, stack
 
 
@@ -53,7 +54,7 @@ class Autoencoder(nn.Module):
         made = {"dtype": dtype, "generator": generator}
         down, up = [n_inputs, *hidden_layers], [n_components, *reversed(hidden_layers)]
         self.noise = GaussianNoise(noise, generator)
-        self.encoder = stack(down, activation, dropout, **made)
+        self.encoder = stack(down, activation, dropout, first=GeneLinear, **made)
         self.embedding = linear(down[-1], n_components, **made)
         self.decoder = stack(up, activation, dropout, **made)
         self.output = linear(up[-1], n_inputs, **made)

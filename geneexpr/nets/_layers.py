@@ -121,7 +121,7 @@ def use_generator(module, generator):
             layer.generator = generator
 
 
-def stack(sizes, activation, dropout, *, dtype, generator):
+def stack(sizes, activation, dropout, *, dtype, generator, first=linear):
     """Build hidden layers: linear, activation, dropout, for each pair of ``sizes``.
 
     Parameters
@@ -133,6 +133,8 @@ def stack(sizes, activation, dropout, *, dtype, generator):
     dropout : float
     dtype : torch.dtype
     generator : torch.Generator or None
+    first : callable, default=linear
+        Builds the first of the linear layers.
 
     Returns
     -------
@@ -140,7 +142,8 @@ def stack(sizes, activation, dropout, *, dtype, generator):
     """
     layers = []
     for n_inputs, n_outputs in pairwise(sizes):
-        layers.append(linear(n_inputs, n_outputs, dtype=dtype, generator=generator))
+        build = linear if layers else first
+        layers.append(build(n_inputs, n_outputs, dtype=dtype, generator=generator))
         layers.append(ACTIVATIONS[activation]())
         if dropout:
             layers.append(Dropout(dropout, generator))

@@ -3,6 +3,7 @@
 import torch
 from torch import nn
 
+from ._gene_linear import GeneLinear
 from ._layers import linear, stack
 
 
@@ -46,8 +47,11 @@ class MLP(nn.Module):
     ):
         super().__init__()
         sizes = [n_inputs, *hidden_layers]
-        self.hidden = stack(sizes, activation, dropout, dtype=dtype, generator=generator)
-        self.output = linear(sizes[-1], n_outputs, dtype=dtype, generator=generator)
+        self.hidden = stack(
+            sizes, activation, dropout, dtype=dtype, generator=generator, first=GeneLinear
+        )
+        last = linear if hidden_layers else GeneLinear
+        self.output = last(sizes[-1], n_outputs, dtype=dtype, generator=generator)
 
     def forward(self, x):
         """Map expression of shape (n_samples, n_inputs) to (n_samples, n_outputs)."""
