@@ -43,6 +43,7 @@ VARIANTS = {
         {"min_log2_fold_change": 0.1, "trend": True, "robust": True},
         {"n_genes": 7, "method": "welch_t"},
         {"n_genes": 7, "method": "wilcoxon"},
+        {"n_genes": 7, "method": "voom"},
     ],
     "GeneAligner": [{}, {"missing": "mean"}],
     "LogTransformer": [{}, {"base": "e", "pseudocount": 0.5}, {"base": 10, "floor": 2.0}],

@@ -8,7 +8,15 @@ from .._containers import annotation, scale_of
 from .._validation import check_choice, check_input, labels_of
 from ..stats._multiple_testing import METHODS as ADJUSTMENTS
 from ..stats._multiple_testing import adjust_p_values, max_t
-from ._tests_of_genes import ADJUSTED, METHODS, group_design, nuisance_columns, run_tests
+from ._tests_of_genes import (
+    ADJUSTED,
+    METHODS,
+    group_design,
+    input_options,
+    nuisance_columns,
+    run_tests,
+    sizes_of,
+)
 
 
 def differential_expression(
@@ -23,28 +31,30 @@ def differential_expression(
     layer=None,
     trend=False,
     robust=False,
+    library_size=None,
     n_permutations=1000,
     random_state=0,
 ):
     """Test every gene for a difference between the levels of a condition.
 
-    One row fold over the samples (moderated and Welch's t; peak memory one block and a few
-    numbers a gene), or blocks of genes over all samples (Wilcoxon).
+    One row fold over the samples (moderated and Welch's t; four for voom; peak memory one block
+    and a few numbers a gene), or blocks of genes over all samples (Wilcoxon).
 
     Parameters
     ----------
     X : {array, sparse matrix, DataFrame, AnnData} of shape (n_samples, n_genes)
-        Expression on a log scale (base 2, or the base in ``uns["log1p"]``).
+        Expression on a log scale (base 2, or the base in ``uns["log1p"]``); counts for voom.
     condition : str or array-like of shape (n_samples,)
         The name of an annotation that X carries, or a label for every sample.
-    method : {"moderated_t", "welch_t", "wilcoxon"}, default="moderated_t"
-        limma's t with the residual variance squeezed towards that of all genes [1]_; Welch's
+    method : {"moderated_t", "voom", "welch_t", "wilcoxon"}, default="moderated_t"
+        limma's t with the residual variance squeezed towards that of all genes [1]_; the same
+        for counts, weighted by the precision that their mean gives them [3]_; Welch's
         t; Wilcoxon's rank sum test (normal approximation, corrected for ties).
     reference : level, optional
         The baseline, by default the first category (the first level in sorted order where
         the condition is not categorical).
     covariate_keys : sequence of str, default=()
-        Annotations to adjust for; for ``"moderated_t"`` only.
+        Annotations to adjust for; for ``"moderated_t"`` and ``"voom"``.
     batch_key : str, optional
         The annotation that names the batch, likewise. A batch in the design is the right way
         to test data of several batches, not data corrected beforehand.
@@ -57,6 +67,9 @@ def differential_expression(
     trend, robust : bool, default=False
         Options of the moderated t: a prior variance that follows mean expression, and one that
         genes of outlying variance do not set [2]_.
+    library_size : str or array-like of shape (n_samples,), optional
+        For voom: effective library sizes (such as sums of counts times TMM factors), or the
+        annotation that holds them. By default the sums of counts.
     n_permutations : int, default=1000
         For ``adjust="max_t"``, the observed labels included.
     random_state : int, default=0
@@ -81,6 +94,8 @@ def differential_expression(
     .. [1] Smyth (2004), "Linear models and empirical Bayes methods for assessing differential
        expression in microarray experiments", doi:10.2202/1544-6115.1027.
     .. [2] Phipson et al. (2016), doi:10.1214/16-AOAS920.
+    .. [3] Law, Chen, Shi, Smyth (2014), "voom: precision weights unlock linear model analysis
+       tools for RNA-seq read counts", doi:10.1186/gb-2014-15-2-r29.
 
     Examples
     --------
@@ -99,16 +114,19 @@ def differential_expression(
     check_choice("adjust", adjust, ADJUSTMENTS)
     if method not in ADJUSTED and (batch_key is not None or len(covariate_keys)):
         raise ValueError(
-            f"method={method!r} cannot adjust for batches or covariates; use 'moderated_t'."
+            f"method={method!r} cannot adjust for batches or covariates; use 'moderated_t' or "
+            "'voom'."
         )
     of = _Genes()
-    matrix = check_input(of, X, reset=True, layer=layer, allow_nan=method != "wilcoxon")
+    matrix = check_input(of, X, reset=True, layer=layer, **input_options(method))
     labels, levels = _labels(X, condition)
     beside = nuisance_columns(X, matrix.shape[0], batch_key, covariate_keys)
     design = group_design(labels, beside, reference, levels)
 
+    options = {"trend": trend, "robust": robust, "sizes": sizes_of(X, library_size)}
+
     def test(design):
-        return run_tests(matrix, design, method, trend=trend, robust=robust)
+        return run_tests(matrix, design, method, **options)
 
     tests = test(design)
     if adjust == "max_t":
@@ -121,7 +139,7 @@ def differential_expression(
         adjusted = _max_t(tests, [np.abs(test(d).statistics) for d in designs])
     else:
         adjusted = np.stack([adjust_p_values(p, adjust) for p in tests.p_values])
-    return _table(of, tests, adjusted, design, to_log2(X, layer))
+    return _table(of, tests, adjusted, design, to_log2(X, method, layer))
 
 
 class _Genes(GeneEstimator):
@@ -158,9 +176,9 @@ def _max_t(tests, permuted):
     return np.stack([max_t(o, [p[i] for p in permuted]) for i, o in enumerate(observed)])
 
 
-def to_log2(X, layer):
+def to_log2(X, method, layer):
     """Return what turns differences of X into base 2: scanpy logs to base e."""
-    scale = None if layer is not None else scale_of(X)
+    scale = None if layer is not None or method == "voom" else scale_of(X)
     if scale is None:
         return 1.0
     return 1 / np.log(2) if scale.get("base") is None else float(np.log2(scale["base"]))

@@ -12,8 +12,10 @@ from ._tests_of_genes import (
     ADJUSTED,
     METHODS,
     group_design,
+    input_options,
     nuisance_columns,
     run_tests,
+    sizes_of,
     slope_design,
 )
 from ._variance import ranked
@@ -31,12 +33,14 @@ class DifferentialExpressionSelector(GeneSelector):
     continuous target the slope of each gene on it is tested by moderated t.
 
     Row-independent at ``transform``. ``fit`` is one row fold (peak memory one block and a few
-    numbers a gene); ``"wilcoxon"`` goes over blocks of genes with all their rows.
+    numbers a gene), four for ``"voom"``; ``"wilcoxon"`` goes over blocks
+    of genes with all their rows.
 
     Parameters
     ----------
-    method : {"moderated_t", "welch_t", "wilcoxon"}, default="moderated_t"
-        See `differential_expression`. A continuous target takes ``"moderated_t"``.
+    method : {"moderated_t", "voom", "welch_t", "wilcoxon"}, default="moderated_t"
+        See `differential_expression`. A continuous target takes ``"moderated_t"`` or
+        ``"voom"``. voom takes counts; its weights rank genes here and leave X as it is.
     n_genes : int, optional
         How many genes to keep, those of lowest p-value; ties go to the gene that comes first.
     alpha : float, optional
@@ -50,7 +54,8 @@ class DifferentialExpressionSelector(GeneSelector):
         With two classes or a continuous target: higher or lower in the second class (in
         sorted order), rising or falling.
     batch_key : str, optional
-        The annotation that names the batch, as a part of the design, for ``"moderated_t"``.
+        The annotation that names the batch, as a part of the design, for ``"moderated_t"``
+        and ``"voom"``.
         This, and not a correction beforehand, keeps the error that ``alpha`` states.
     covariate_keys : sequence of str, default=()
         Annotations to adjust for, likewise.
@@ -58,6 +63,9 @@ class DifferentialExpressionSelector(GeneSelector):
         The adjustment for many genes that ``alpha`` looks at.
     trend, robust : bool, default=False
         Options of the moderated t.
+    library_size : str, optional
+        For voom: the annotation that holds effective library sizes, by default the sums of
+        counts.
     layer : str, optional
         The layer of an AnnData to test in place of ``X``.
 
@@ -118,6 +126,7 @@ class DifferentialExpressionSelector(GeneSelector):
         adjust="bh",
         trend=False,
         robust=False,
+        library_size=None,
         layer=None,
     ):
         self.method = method
@@ -130,6 +139,7 @@ class DifferentialExpressionSelector(GeneSelector):
         self.adjust = adjust
         self.trend = trend
         self.robust = robust
+        self.library_size = library_size
         self.layer = layer
 
     def fit(self, X, y, *, batch=None, covariates=None):
@@ -155,13 +165,15 @@ class DifferentialExpressionSelector(GeneSelector):
             raise ValueError(
                 "DifferentialExpressionSelector requires y to be passed, but the target y is None."
             )
-        allow_nan = self.method != "wilcoxon"
-        matrix = self._check(X, reset=True, allow_nan=allow_nan, layer=self.layer, min_samples=2)
+        checks = input_options(self.method)
+        matrix = self._check(X, reset=True, layer=self.layer, min_samples=2, **checks)
         design = self._design(X, y, matrix.shape[0], batch, covariates)
-        tests = run_tests(matrix, design, self.method, trend=self.trend, robust=self.robust)
+        options = {"trend": self.trend, "robust": self.robust}
+        sizes = sizes_of(X, self.library_size)
+        tests = run_tests(matrix, design, self.method, sizes=sizes, **options)
         self.statistics_, self.p_values_ = tests.overall, tests.overall_p
         self.p_adjusted_ = adjust_p_values(tests.overall_p, self.adjust)
-        self.log2_fold_changes_ = tests.effects * to_log2(X, self.layer)
+        self.log2_fold_changes_ = tests.effects * to_log2(X, self.method, self.layer)
         self.support_ = self._choice()
         warn_nothing_kept(self)
         return self
@@ -187,13 +199,13 @@ class DifferentialExpressionSelector(GeneSelector):
         if beside.shape[1] and self.method not in ADJUSTED:
             raise ValueError(
                 f"method={self.method!r} cannot adjust for batches or covariates; use "
-                "'moderated_t'."
+                "'moderated_t' or 'voom'."
             )
         if _is_continuous(y):
-            if self.method != "moderated_t":
+            if self.method not in ADJUSTED:
                 raise ValueError(
                     f"method={self.method!r} compares classes, but y is continuous; use "
-                    "method='moderated_t', which tests its slope."
+                    "method='moderated_t' (or 'voom'), which tests its slope."
                 )
             return slope_design(y, beside)
         design = group_design(y, beside)
@@ -224,7 +236,9 @@ class DifferentialExpressionSelector(GeneSelector):
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = self.method != "wilcoxon"
+        checks = input_options(self.method)
+        tags.input_tags.allow_nan = checks["allow_nan"]
+        tags.input_tags.positive_only = checks["counts"]
         tags.target_tags.required = True
         return tags
 

@@ -17,11 +17,19 @@ from ..stats._contrasts import (
     moderated_tests,
     slope_effects,
 )
+from ..stats._library_size import library_sizes
 from ..stats._rank_sum import kruskal_wallis, rank_sum_z, rank_sums, two_sided_normal
+from ..stats._voom import (
+    cross_products,
+    mean_variance_trend,
+    squared_residuals,
+    weighted_effects,
+    weighted_products,
+)
 from ..stats._welch import welch_tests
 
-METHODS = ("moderated_t", "welch_t", "wilcoxon")
-ADJUSTED = ("moderated_t",)
+METHODS = ("moderated_t", "voom", "welch_t", "wilcoxon")
+ADJUSTED = ("moderated_t", "voom")
 """Methods whose design takes batches and covariates."""
 
 
@@ -44,6 +52,37 @@ class Design:
     levels: list
     contrasts: np.ndarray
     beside: np.ndarray
+
+
+def input_options(method):
+    """Return how the matrix is to be checked for a method.
+
+    Parameters
+    ----------
+    method : str
+
+    Returns
+    -------
+    dict
+    """
+    return {"counts": method == "voom", "allow_nan": method in ("moderated_t", "welch_t")}
+
+
+def sizes_of(X, library_size):
+    """Return given library sizes of the samples, or None where they are to be summed.
+
+    Parameters
+    ----------
+    X : container
+    library_size : str, array-like or None
+
+    Returns
+    -------
+    array of shape (n_samples,) or None
+    """
+    if isinstance(library_size, str):
+        return annotation(X, library_size)
+    return labels_of(X, None, library_size, given_name="library_size")
 
 
 def nuisance_columns(X, n_samples, batch_key, covariate_keys, batch=None, covariates=None):
@@ -155,7 +194,7 @@ def _check_estimable(beside, codes, n_levels):
         )
 
 
-def run_tests(matrix, design, method, *, trend=False, robust=False) -> GeneTests:
+def run_tests(matrix, design, method, *, trend=False, robust=False, sizes=None) -> GeneTests:
     """Test every gene.
 
     Parameters
@@ -163,9 +202,11 @@ def run_tests(matrix, design, method, *, trend=False, robust=False) -> GeneTests
     matrix : array, CSR matrix or DiskRows of shape (n_samples, n_genes)
         Checked.
     design : Design
-    method : {"moderated_t", "welch_t", "wilcoxon"}
+    method : {"moderated_t", "voom", "welch_t", "wilcoxon"}
     trend, robust : bool, default=False
         Options of the moderated t.
+    sizes : array of shape (n_samples,), optional
+        Library sizes for voom, by default the sums of counts.
 
     Returns
     -------
@@ -177,6 +218,9 @@ def run_tests(matrix, design, method, *, trend=False, robust=False) -> GeneTests
             f"{len(design.codes)} sample(s) for {n_terms} columns of the design leave no residual "
             "degree of freedom: at least one group needs replicates."
         )
+    if method == "voom":
+        effects = _voom_effects(matrix, design, sizes)
+        return moderated_tests(effects, trend=trend, robust=robust)
     moments = _moments(matrix, design)
     if not design.levels:
         return moderated_tests(slope_effects(moments), trend=trend, robust=robust)
@@ -202,6 +246,43 @@ def _moments(matrix, design):
         design.codes,
         design.beside,
     )
+
+
+def _voom_effects(matrix, design, sizes):
+    """Fit with precision weights, in four folds over the rows: sizes, fit, trend, fit."""
+    if sizes is None:
+        sizes = fold(matrix, lambda block: [library_sizes(block)], lambda a, b: a + b)
+        sizes = np.concatenate(sizes)
+    sizes = np.asarray(sizes, np.float64)
+    empty = np.flatnonzero(~(sizes > 0))
+    if len(empty):
+        raise ValueError(
+            f"{len(empty)} of {len(sizes)} samples have no counts or no positive library size (row "
+            f"{name_some(empty)}): drop these samples."
+        )
+    columns, contrasts = _full_design(design)
+
+    def total(summarise, *given):
+        return fold(matrix, lambda *rows: summarise(*rows, *given), np.add, sizes, columns)
+
+    products = total(cross_products)
+    coefficients = np.linalg.solve(columns.T @ columns, products[:-2])
+    n_samples, p = columns.shape
+    means = products[-2] / n_samples
+    variances = total(squared_residuals, coefficients) / (n_samples - p)
+    trend = mean_variance_trend(variances, means, products[-1], sizes)
+    weighted = total(weighted_products, coefficients, trend)
+    return weighted_effects(weighted, coefficients, contrasts, n_samples, means)
+
+
+def _full_design(design):
+    """Return the design with one column a group (or an intercept), and its contrasts."""
+    groups = np.eye(max(1, len(design.levels)))[design.codes]
+    columns = np.hstack([groups, design.beside])
+    if not design.levels:
+        return columns, np.eye(columns.shape[1])[1:2]
+    rest = np.zeros((len(design.contrasts), design.beside.shape[1]))
+    return columns, np.hstack([design.contrasts, rest])
 
 
 def _ranked(matrix, design, tests):
