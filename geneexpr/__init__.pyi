@@ -33,6 +33,7 @@ from .normalization import FPKMNormalizer as FPKMNormalizer
 from .normalization import LogTransformer as LogTransformer
 from .normalization import MedianOfRatiosNormalizer as MedianOfRatiosNormalizer
 from .normalization import QuantileNormalizer as QuantileNormalizer
+from .normalization import RMANormalizer as RMANormalizer
 from .normalization import TMMNormalizer as TMMNormalizer
 from .normalization import TPMNormalizer as TPMNormalizer
 from .normalization import UpperQuartileNormalizer as UpperQuartileNormalizer

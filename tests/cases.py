@@ -15,7 +15,7 @@ import geneexpr.io
 
 N_SAMPLES, N_GENES = 36, 24
 
-REQUIRED = {"OnMatrix": {"transformer": StandardScaler()}}
+REQUIRED = {"OnMatrix": {"transformer": StandardScaler()}, "RMANormalizer": {"probe_sets": None}}
 """Arguments without a default."""
 
 FOR_CHECKS = {
@@ -51,6 +51,7 @@ VARIANTS = {
     "TorchMLPClassifier": [{"hidden_layers": (8,), "max_epochs": 3, "random_state": 0}],
     "MedianOfRatiosNormalizer": [{}, {"method": "poscounts"}],
     "QuantileNormalizer": [{}, {"ties": "first"}],
+    "RMANormalizer": [{}, {"normalize": False}],
     "TMMNormalizer": [{}, {"method": "TMMwsp"}, {"reference": "pooled", "log": True}],
     "ToArray": [{}, {"dense": True}],
     "UpperQuartileNormalizer": [{}, {"log": True}],

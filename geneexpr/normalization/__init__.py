@@ -5,6 +5,7 @@ from ._library_size import CPMNormalizer
 from ._log import LogTransformer
 from ._median_of_ratios import MedianOfRatiosNormalizer
 from ._quantile import QuantileNormalizer
+from ._rma import RMANormalizer
 from ._tmm import TMMNormalizer, norm_factors
 from ._upper_quartile import UpperQuartileNormalizer
 from ._variance_stabilizer import VarianceStabilizer
@@ -15,6 +16,7 @@ __all__ = [
     "LogTransformer",
     "MedianOfRatiosNormalizer",
     "QuantileNormalizer",
+    "RMANormalizer",
     "TMMNormalizer",
     "TPMNormalizer",
     "UpperQuartileNormalizer",
