@@ -106,6 +106,19 @@ def test_fold_changes_of_data_logged_to_base_e_are_of_base_2(cohort):
     np.testing.assert_array_equal(natural["p_value"], plain["p_value"])
 
 
+@pytest.mark.parametrize("method", ["welch_t", "wilcoxon"])
+def test_each_level_against_the_rest(cohort, method):
+    table = differential_expression(cohort, "state", method=method, reference="rest")
+    assert list(table["contrast"].unique()) == ["a - rest", "b - rest", "c - rest"]
+    is_c = np.where(cohort.obs["state"] == "c", "c", "other")
+    alone = differential_expression(cohort, is_c, method=method, reference="other")
+    for column in COLUMNS:
+        ours = table.loc[table["contrast"] == "c - rest", column]
+        np.testing.assert_allclose(ours, alone[column], rtol=1e-9, err_msg=column)
+    with pytest.raises(ValueError, match="reference='rest' is for 'welch_t' and 'wilcoxon'"):
+        differential_expression(cohort, "state", reference="rest")
+
+
 def test_layers(cohort):
     cohort.layers["logged"] = cohort.X.copy()
     expected = differential_expression(cohort, "state")

@@ -1,5 +1,7 @@
 """Differential expression as a table."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
@@ -11,6 +13,7 @@ from ..stats._multiple_testing import adjust_p_values, max_t
 from ._tests_of_genes import (
     ADJUSTED,
     METHODS,
+    REST,
     group_design,
     input_options,
     nuisance_columns,
@@ -52,7 +55,8 @@ def differential_expression(
         t; Wilcoxon's rank sum test (normal approximation, corrected for ties).
     reference : level, optional
         The baseline, by default the first category (the first level in sorted order where
-        the condition is not categorical).
+        the condition is not categorical). ``"rest"`` compares each level with all other
+        samples (Welch's t and Wilcoxon), as is usual for clusters of cells.
     covariate_keys : sequence of str, default=()
         Annotations to adjust for; for ``"moderated_t"`` and ``"voom"``.
     batch_key : str, optional
@@ -168,7 +172,7 @@ def _permuted(design, strata, n_permutations, random_state):
         codes = design.codes.copy()
         for rows in members:
             codes[rows] = rng.permutation(codes[rows])
-        yield type(design)(codes, design.levels, design.contrasts, design.beside)
+        yield replace(design, codes=codes)
 
 
 def _max_t(tests, permuted):
@@ -200,8 +204,9 @@ def _table(of, tests, adjusted, design, to_log2):
             },
             index=genes,
         )
-        if len(design.levels) > 2:
+        if len(design.contrasts) > 1:
             level, baseline = (design.levels[int(f(contrast))] for f in (np.argmax, np.argmin))
+            baseline = REST if design.against_rest else baseline
             table.insert(0, "contrast", f"{level} - {baseline}")
         tables.append(table)
     return tables[0] if len(tables) == 1 else pd.concat(tables)

@@ -26,9 +26,10 @@ from ..stats._voom import (
     weighted_effects,
     weighted_products,
 )
-from ..stats._welch import welch_tests
+from ..stats._welch import welch_against_rest, welch_tests
 
 METHODS = ("moderated_t", "voom", "welch_t", "wilcoxon")
+REST = "rest"
 ADJUSTED = ("moderated_t", "voom")
 """Methods whose design takes batches and covariates."""
 
@@ -46,12 +47,15 @@ class Design:
     contrasts : ndarray of shape (n_contrasts, n_levels)
     beside : ndarray of shape (n_samples, p)
         The other columns of the design; of a slope, first the condition itself.
+    against_rest : bool
+        Each level is compared with all other samples.
     """
 
     codes: np.ndarray
     levels: list
     contrasts: np.ndarray
     beside: np.ndarray
+    against_rest: bool = False
 
 
 def input_options(method):
@@ -132,7 +136,7 @@ def group_design(labels, beside, reference=None, levels=None):
     labels : array-like of shape (n_samples,)
     beside : ndarray of shape (n_samples, p)
     reference : level, optional
-        By default the first.
+        By default the first; ``"rest"`` compares each level with all other samples.
     levels : sequence, optional
         The levels in their order, by default sorted.
 
@@ -148,6 +152,8 @@ def group_design(labels, beside, reference=None, levels=None):
             "it with (in scikit-learn's words, 1 class)."
         )
     codes = pd.Index(levels).get_indexer(pd.Index(labels))
+    if isinstance(reference, str) and reference == REST and REST not in levels:
+        return Design(codes, levels, np.eye(len(levels)), beside, against_rest=True)
     if reference is not None and reference not in levels:
         raise ValueError(
             f"reference={reference!r} is no level of the condition; its levels are "
@@ -218,6 +224,11 @@ def run_tests(matrix, design, method, *, trend=False, robust=False, sizes=None) 
             f"{len(design.codes)} sample(s) for {n_terms} columns of the design leave no residual "
             "degree of freedom: at least one group needs replicates."
         )
+    if design.against_rest and method in ADJUSTED:
+        raise ValueError(
+            "reference='rest' is for 'welch_t' and 'wilcoxon'; compare with a level for "
+            f"method={method!r}."
+        )
     if method == "voom":
         effects = _voom_effects(matrix, design, sizes)
         return moderated_tests(effects, trend=trend, robust=robust)
@@ -233,7 +244,10 @@ def run_tests(matrix, design, method, *, trend=False, robust=False, sizes=None) 
             f"{method} needs two samples in every group, the level(s) {name_some(few)} have 1 "
             "sample; use method='moderated_t', or drop them."
         )
-    tests = welch_tests(moments, design.contrasts)
+    if design.against_rest:
+        tests = welch_against_rest(moments)
+    else:
+        tests = welch_tests(moments, design.contrasts)
     return _ranked(matrix, design, tests) if method == "wilcoxon" else tests
 
 
@@ -293,11 +307,14 @@ def _ranked(matrix, design, tests):
     statistics = np.empty_like(tests.statistics)
     overall, overall_p = [], []
     for columns, block in _columns(stored):
-        if n_levels > 2:
+        if n_levels > 2 or design.against_rest:
             ranked = rank_sums(block, design.codes, n_levels)
             h, p = kruskal_wallis(*ranked, np.bincount(design.codes))
             overall.append(h)
             overall_p.append(p)
+        if design.against_rest:
+            statistics[:, columns] = rank_sum_z(*ranked, np.bincount(design.codes))
+            continue
         for i, (pair, contrast) in enumerate(zip(pairs, design.contrasts, strict=True)):
             rows = np.flatnonzero(np.isin(design.codes, pair))
             codes = (contrast[design.codes[rows]] < 0).astype(int)
@@ -305,7 +322,7 @@ def _ranked(matrix, design, tests):
             z = rank_sum_z(*rank_sums(part, codes, 2), np.bincount(codes, minlength=2))
             statistics[i, columns] = z[0]
     p_values = two_sided_normal(statistics)
-    if n_levels == 2:
+    if not overall:
         overall, overall_p = [statistics[0]], [p_values[0]]
     return replace(
         tests,

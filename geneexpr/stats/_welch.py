@@ -1,9 +1,13 @@
 """Welch's tests: groups with variances of their own."""
 
+from dataclasses import replace
+from functools import reduce
+
 import numpy as np
 from scipy.special import fdtrc
 
 from ._contrasts import GeneTests, ratio, two_sided_t
+from ._moments import BatchMoments, _side_by_side, merge_moments
 
 
 def welch_tests(moments, contrasts) -> GeneTests:
@@ -61,6 +65,48 @@ def welch_tests(moments, contrasts) -> GeneTests:
     if len(statistics) > 1:
         overall, overall_p = _welch_f(moments.means, errors, free)
     return GeneTests(effects, std_errors, statistics, p_values, means, overall, overall_p)
+
+
+def level_and_rest(moments, level) -> BatchMoments:
+    """Return the moments of one group, and those of all other groups as one.
+
+    Parameters
+    ----------
+    moments : BatchMoments
+    level : int
+
+    Returns
+    -------
+    BatchMoments
+        Of two batches.
+    """
+    others = [moments.batch(i) for i in range(len(moments.n_rows)) if i != level]
+    return _side_by_side([moments.batch(level), reduce(merge_moments, others)])
+
+
+def welch_against_rest(moments) -> GeneTests:
+    """Compare each group with all other samples.
+
+    Parameters
+    ----------
+    moments : BatchMoments
+        Of the groups, as batches.
+
+    Returns
+    -------
+    GeneTests
+        One contrast a group.
+    """
+    one_less_other = np.array([[1.0, -1.0]])
+    parts = [
+        welch_tests(level_and_rest(moments, level), one_less_other)
+        for level in range(len(moments.n_rows))
+    ]
+    stacked = {
+        name: np.concatenate([getattr(part, name) for part in parts])
+        for name in ("effects", "std_errors", "statistics", "p_values")
+    }
+    return replace(parts[0], **stacked)
 
 
 def _of_used(weights, values, used):
