@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from geneexpr import QuantileNormalizer
+from geneexpr.stats import _quantiles
+from geneexpr.stats._quantile_kernels import order_rows
 from geneexpr.stats._quantiles import quantile_sums, to_target
 
 values_of = arrays(np.float64, (6, 9), elements=st.integers(-20, 20))
@@ -92,3 +94,40 @@ def test_what_cannot_be():
         QuantileNormalizer(ties="max").fit(np.ones((2, 2)))
     with pytest.raises(ValueError, match="found no value in X: all are missing"):
         QuantileNormalizer().fit(np.full((2, 3), np.nan))
+
+
+hard_rows = arrays(
+    np.float64,
+    (3, 40),
+    elements=st.one_of(
+        st.floats(allow_infinity=False), st.sampled_from([0.0, -0.0, np.nan, 1.0, 1 + 2e-16])
+    ),
+)
+
+
+@given(hard_rows)
+def test_the_compiled_sort_is_a_stable_sort(values):
+    order, ordered = np.empty(values.shape, np.int32), np.empty(values.shape)
+    order_rows(values, order, ordered)
+    expected = np.argsort(values, axis=1, kind="stable")
+    np.testing.assert_array_equal(order, expected)
+    np.testing.assert_array_equal(ordered, np.take_along_axis(values, expected, axis=1))
+
+
+def test_the_compiled_sort_takes_rows_that_differ_in_their_last_bits_only():
+    values = 1 + np.random.default_rng(0).permutation(3000)[None] * 2**-52
+    order, ordered = np.empty(values.shape, np.int32), np.empty(values.shape)
+    order_rows(values, order, ordered)
+    np.testing.assert_array_equal(order, np.argsort(values, axis=1))
+
+
+@pytest.mark.parametrize("ties", ["average", "first"])
+def test_large_matrices_get_the_numbers_of_small_ones(monkeypatch, ties):
+    rng = np.random.default_rng(0)
+    values = rng.poisson(5, size=(7, 300)) + rng.normal(size=(7, 300)) * (rng.random(300) < 0.5)
+    values[0, :9] = np.nan
+    small = QuantileNormalizer(ties=ties).fit_transform(values)
+    monkeypatch.setattr(_quantiles, "LARGE", 1)
+    model = QuantileNormalizer(ties=ties)
+    np.testing.assert_array_equal(model.fit_transform(values), small)
+    np.testing.assert_array_equal(model.fit(values).transform(values), small)

@@ -6,6 +6,9 @@ import scipy.sparse as sp
 from ._library_size import CHUNK_ENTRIES
 from ._threads import over_slices
 
+LARGE = 2**20
+"""Entries from which a compiled sort is worth the second that it takes to load."""
+
 
 def quantile_sums(values):
     """Sum the sorted samples, rank by rank.
@@ -22,9 +25,8 @@ def quantile_sums(values):
         sums of two sets of samples add up to those of both. A sample with missing values is
         stretched to full length by linear interpolation.
     """
-    return _added(
-        over_slices(lambda rows: _sums(np.sort(_dense(values[rows]), axis=1)), *_steps(values))
-    )
+    sort = _sorter(values, "average")
+    return _added(over_slices(lambda rows: _sums(sort(values[rows])[1]), *_steps(values)))
 
 
 def sorted_rows(values, ties="average"):
@@ -47,13 +49,13 @@ def sorted_rows(values, ties="average"):
     ordered = np.empty(values.shape, dtype=values.dtype)
     order = np.empty(values.shape, dtype=np.int32)
 
-    def sort(rows):
-        block = _dense(values[rows])
-        order[rows] = _order(block, ties)
-        ordered[rows] = np.take_along_axis(block, order[rows], axis=1)
+    sort = _sorter(values, ties)
+
+    def fill(rows):
+        order[rows], ordered[rows] = sort(values[rows])
         return _sums(ordered[rows])
 
-    return _added(over_slices(sort, *_steps(values))), ordered, order
+    return _added(over_slices(fill, *_steps(values))), ordered, order
 
 
 def target_of(sums):
@@ -88,27 +90,30 @@ def to_target(values, target, ties="average"):
     """
     result = np.empty(values.shape, dtype=values.dtype)
 
+    sort = _sorter(values, ties)
+
     def move(rows):
-        block = _dense(values[rows])
-        order = _order(block, ties)
-        place_targets(np.take_along_axis(block, order, axis=1), order, target, ties, result[rows])
+        order, ordered = sort(values[rows])
+        place_targets(ordered, order, target, ties, result[rows])
 
     over_slices(move, *_steps(values))
     return result
 
 
 def sorted_to_target(ordered, order, target, ties="average"):
-    """Do what `to_target` does to samples that `sorted_rows` has sorted."""
-    result = np.empty_like(ordered)
+    """Do what `to_target` does to samples that `sorted_rows` has sorted, in place."""
     over_slices(
-        lambda rows: place_targets(ordered[rows], order[rows], target, ties, result[rows]),
+        lambda rows: place_targets(ordered[rows], order[rows], target, ties, ordered[rows]),
         *_steps(ordered),
     )
-    return result
+    return ordered
 
 
 def place_targets(ordered, order, target, ties, result):
-    """Write the target into the places that the genes of sorted samples have."""
+    """Write the target into the places that the genes of sorted samples have.
+
+    The result may be the memory of the sorted samples, a row of which is read before written.
+    """
     target = target.astype(np.float64, copy=False)
     for values, genes, row in zip(ordered, order, result, strict=True):
         n = _n_observed(values)
@@ -153,8 +158,24 @@ def _n_observed(values):
     return len(values) - np.count_nonzero(np.isnan(values)) if np.isnan(values[-1]) else len(values)
 
 
-def _order(block, ties):
-    return np.argsort(block, axis=1, kind="stable" if ties == "first" else None)
+def _sorter(values, ties):
+    """Return a function of some rows that gives their order and the sorted values."""
+    if values.shape[0] * values.shape[1] < LARGE or values.dtype != np.float64:
+        return lambda block: _by_numpy(_dense(block), ties)
+    from ._quantile_kernels import order_rows
+
+    def sort(block):
+        block = np.ascontiguousarray(_dense(block))
+        order, ordered = np.empty(block.shape, np.int32), np.empty(block.shape)
+        order_rows(block, order, ordered)
+        return order, ordered
+
+    return sort
+
+
+def _by_numpy(block, ties):
+    order = np.argsort(block, axis=1, kind="stable" if ties == "first" else None)
+    return order, np.take_along_axis(block, order, axis=1)
 
 
 def _added(parts):
