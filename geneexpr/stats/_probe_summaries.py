@@ -56,16 +56,16 @@ def background_of(intensities):
         Of the background, and rate of the signal. None where there are too few different
         intensities on either side of the mode.
     """
-    try_of = intensities
+    below = intensities
     for _ in range(2):
-        if len(try_of) < 2:
+        if len(below) < 2:
             return None
-        mode = density_mode(try_of)
-        try_of = intensities[intensities < mode]
+        mode = density_mode(below)
+        below = intensities[intensities < mode]
     signal = intensities[intensities > mode] - mode
-    if len(try_of) < 2 or len(signal) < 2:
+    if len(below) < 2 or len(signal) < 2:
         return None
-    deviation = math.sqrt(2 * ((try_of - mode) ** 2).sum() / (len(try_of) - 1))
+    deviation = math.sqrt(2 * ((below - mode) ** 2).sum() / (len(below) - 1))
     expected = density_mode(signal)
     return (mode, deviation, 1 / expected) if deviation > 0 and expected > 0 else None
 
@@ -138,7 +138,7 @@ def median_polish(tables):
     """
     residuals = tables.copy()
     n_sets, n_probes, n_arrays = tables.shape
-    probes, arrays, overall = np.zeros((n_sets, n_probes)), np.zeros((n_sets, n_arrays)), 0.0
+    probes, arrays = np.zeros((n_sets, n_probes)), np.zeros((n_sets, n_arrays))
     overall, before = np.zeros(n_sets), np.zeros(n_sets)
     active = np.arange(n_sets)
     for _ in range(POLISH_ITERATIONS):
