@@ -7,6 +7,7 @@ Everywhere else a container is opaque. Samples are rows, genes are columns.
 ``gene_names(X)``         names of the columns, or None where they have none
 ``sample_names(X)``       names of the rows, or None
 ``annotation(X, key)``    one label a sample, by name
+``categories(X, key)``    its levels in their order, where it is categorical
 ``gene_annotation(X, k)`` one value a gene, by name
 ``like(X, matrix)``       a new matrix in the container that came in
 ``as_frame(X, matrix)``   the same as a DataFrame with the annotations in its index
@@ -282,6 +283,27 @@ def _(X, key):
         f"df.set_index({key!r}, append=True). (A scikit-learn step before this one loses the "
         'index unless it has set_output(transform="pandas").)'
     )
+
+
+@_verb
+def categories(X, key):
+    """Return the levels of a categorical annotation in their order, or None."""
+    return None
+
+
+@categories.anndata
+def _(X, key):
+    return levels_of(X.obs[key])
+
+
+@categories.frame
+def _(X, key):
+    return levels_of(X.index.get_level_values(key))
+
+
+def levels_of(labels):
+    """Return the levels of a categorical Series, Index or array, or None."""
+    return getattr(getattr(labels, "cat", labels), "categories", None)
 
 
 def _labels(column, key, names):

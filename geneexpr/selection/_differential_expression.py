@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from .._base import GeneEstimator
-from .._containers import annotation, scale_of
+from .._containers import annotation, categories, levels_of, scale_of
 from .._validation import check_choice, check_input, labels_of
 from ..stats._multiple_testing import METHODS as ADJUSTMENTS
 from ..stats._multiple_testing import adjust_p_values, max_t
@@ -152,14 +152,14 @@ class _Genes(GeneEstimator):
 
 def _labels(X, condition):
     """Return the labels and, of categories, the levels that occur, in their order."""
-    labels = annotation(X, condition) if isinstance(condition, str) else condition
-    source = X.obs[condition] if isinstance(condition, str) and hasattr(X, "obs") else condition
-    categories = getattr(getattr(source, "cat", source), "categories", None)
+    named = isinstance(condition, str)
+    labels = annotation(X, condition) if named else condition
+    levels = categories(X, condition) if named else levels_of(condition)
     labels = labels_of(X, None, labels, given_name="condition")
-    if categories is None:
+    if levels is None:
         return labels, None
     there = set(labels.tolist())
-    return labels, [level for level in categories if level in there]
+    return labels, [level for level in levels if level in there]
 
 
 def _permuted(design, strata, n_permutations, random_state):
