@@ -5,6 +5,7 @@ import pickle
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import anndata as ad
 import numpy as np
@@ -199,13 +200,11 @@ def test_a_matrix_stored_by_columns_is_refused(tmp_path):
 
 
 MEMORY = """
-import resource, sys
+import sys
 import anndata as ad, dask.array as da, numpy as np, pandas as pd
+from peak_memory import peak
 from geneexpr import CPMNormalizer
 from geneexpr.io import open_zarr, write_zarr
-
-def peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 folder, n, g = sys.argv[1], 50_000, 2_000
 block = np.random.default_rng(0).integers(0, 9, (2_000, g)).astype(np.float32)
@@ -221,7 +220,8 @@ print((peak() - at_start) / (n * g * 4))
 def test_a_store_passes_through_a_fraction_of_its_size_in_memory(tmp_path):
     run = subprocess.run(
         [sys.executable, "-c", MEMORY, str(tmp_path)],
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        env=os.environ
+        | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parent / "jobs")},
         capture_output=True,
         text=True,
         check=True,

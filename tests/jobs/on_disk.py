@@ -4,12 +4,12 @@ Run as ``python on_disk.py {write,combat,mlp} FOLDER``: each job in a process of
 that the peak resident size is that of the job alone.
 """
 
-import resource
 import sys
 import warnings
 from pathlib import Path
 
 import numpy as np
+from peak_memory import peak
 
 N_SAMPLES, N_GENES = 24_000, 8_000
 
@@ -67,4 +67,4 @@ def mlp(folder):
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
     {"write": write, "combat": combat, "mlp": mlp}[sys.argv[1]](Path(sys.argv[2]))
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+    print(peak() // 2**20)
