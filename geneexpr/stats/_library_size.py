@@ -43,7 +43,7 @@ def gene_sums(counts, data=None):
     return by_gene @ np.ones(counts.shape[0])
 
 
-def scaled(counts, total, gene_weights=None, *, weighted_total=False):
+def scaled(counts, total, gene_weights, *, weighted_total=False):
     """Weight the genes, then scale every sample to a total.
 
     Parameters
@@ -51,8 +51,8 @@ def scaled(counts, total, gene_weights=None, *, weighted_total=False):
     counts : array or CSR matrix of shape (n_samples, n_genes), float
     total : float
         What the library size, or the weighted one, is scaled to.
-    gene_weights : array of shape (n_genes,), optional
-        Factors of the genes; none for CPM.
+    gene_weights : array of shape (n_genes,)
+        Factors of the genes.
     weighted_total : bool, default=False
         True scales the sum after weighting to ``total`` (TPM), False the sum before (FPKM).
 
@@ -67,18 +67,14 @@ def scaled(counts, total, gene_weights=None, *, weighted_total=False):
         return _scaled_csr(counts, total, gene_weights, weighted_total)
     result = np.empty_like(counts)
     depths = np.empty(counts.shape[0])
-    weights = None if gene_weights is None else gene_weights.astype(counts.dtype)
+    weights = gene_weights.astype(counts.dtype)
     step = max(1, CHUNK_ENTRIES // max(1, counts.shape[1]))
     for start in range(0, counts.shape[0], step):
         rows = slice(start, start + step)
         block, out = counts[rows], result[rows]
-        if weights is None:
-            depths[rows] = block.sum(axis=1, dtype=np.float64)
-        else:
-            np.multiply(block, weights, out=out)
-            depths[rows] = (out if weighted_total else block).sum(axis=1, dtype=np.float64)
-        factors = _factors(total, depths[rows]).astype(counts.dtype)
-        np.multiply(block if weights is None else out, factors[:, None], out=out)
+        np.multiply(block, weights, out=out)
+        depths[rows] = (out if weighted_total else block).sum(axis=1, dtype=np.float64)
+        out *= _factors(total, depths[rows]).astype(counts.dtype)[:, None]
     return result, depths
 
 
@@ -151,19 +147,18 @@ def counts_of_log_per_million(logged, sizes, prior_count, mean_size):
 def _scaled_csr(counts, total, gene_weights, weighted_total):
     n = counts.shape[0]
     data, depths = np.empty_like(counts.data), np.empty(n)
-    weights = None if gene_weights is None else gene_weights.astype(counts.dtype)
+    weights = gene_weights.astype(counts.dtype)
     edges = np.searchsorted(counts.indptr, np.arange(0, counts.nnz, CHUNK_ENTRIES))
     edges = np.unique(np.concatenate([[0], edges, [n]]))
     for first, last in itertools.pairwise(edges):
         indptr = counts.indptr[first : last + 1]
         stored = slice(indptr[0], indptr[-1])
         block, out = counts.data[stored], data[stored]
-        if weights is not None:
-            np.multiply(block, weights[counts.indices[stored]], out=out)
-        summed = out if weighted_total and weights is not None else block
+        np.multiply(block, weights[counts.indices[stored]], out=out)
+        summed = out if weighted_total else block
         depths[first:last] = _segment_sums(summed, indptr - indptr[0])
         factors = _factors(total, depths[first:last]).astype(counts.dtype)
-        np.multiply(block if weights is None else out, np.repeat(factors, np.diff(indptr)), out=out)
+        out *= np.repeat(factors, np.diff(indptr))
     return with_entries(counts, data), depths
 
 
