@@ -11,6 +11,9 @@ Everywhere else a container is opaque. Samples are rows, genes are columns.
 ``gene_annotation(X, k)`` one value a gene, by name
 ``like(X, matrix)``       a new matrix in the container that came in
 ``as_frame(X, matrix)``   the same as a DataFrame with the annotations in its index
+``scale_of(X)``           the logarithm that X records of itself, or None
+``corrector_of(X)``       the corrector that X records, where its batches were corrected
+``mark_corrected(X, by)`` make that record
 ========================= ==========================================================
 """
 
@@ -22,64 +25,8 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-
-class DiskRows:
-    """Rows of a matrix that stays on disk (or in a Dask graph) until a block is read.
-
-    Parameters
-    ----------
-    read : callable
-        ``read(start, stop)`` gives these rows as an array or sparse matrix, unchecked.
-    shape : tuple of int
-    dtype : numpy.dtype
-    dask : dask.array.Array, optional
-        The lazy matrix itself, where there is one.
-    """
-
-    ndim = 2
-
-    def __init__(self, read, shape, dtype, *, dask=None, check=None):
-        self.read = read
-        self.check = check or _unchecked
-        self.shape = tuple(int(n) for n in shape)
-        self.dtype = np.dtype(dtype)
-        self.dask = dask
-
-    def checked(self, check):
-        """Return the same rows; ``check(block)`` is to see, and may replace, every block."""
-        return DiskRows(self.read, self.shape, self.dtype, dask=self.dask, check=check)
-
-
-def _unchecked(block):
-    return block
-
-
-def _is_dask(matrix):
-    # A view of an AnnData holds a subclass of the Dask array, from a module of anndata.
-    return any(base.__module__.startswith("dask.array") for base in type(matrix).__mro__)
-
-
-def _is_stored(matrix):
-    """Tell a Zarr array, an HDF5 data set or a sparse data set of anndata on either."""
-    module = type(matrix).__module__
-    return module.startswith(("zarr.", "h5py.")) or (
-        module.startswith("anndata.") and hasattr(matrix, "to_memory")
-    )
-
-
-def _lazy(matrix, read=None):
-    """Give what is on disk as DiskRows; anything else goes through unchanged."""
-    if _is_dask(matrix):
-        return DiskRows(
-            lambda start, stop: matrix[start:stop].compute(),
-            matrix.shape,
-            matrix.dtype,
-            dask=matrix,
-        )
-    if _is_stored(matrix):
-        take = read or (lambda start, stop: matrix[start:stop])
-        return DiskRows(take, matrix.shape, matrix.dtype)
-    return matrix
+from ._disk_rows import DiskRows as DiskRows
+from ._disk_rows import is_stored, lazy
 
 
 def _verb(default):
@@ -126,7 +73,7 @@ def values(X, layer=None):
         raise ValueError(
             f"layer={layer!r} was given, but layers exist only in AnnData; got {type(X).__name__}."
         )
-    return _lazy(X)
+    return lazy(X)
 
 
 @values.anndata
@@ -140,8 +87,8 @@ def _(X, layer=None):
     stored = base.X if layer is None else base.layers[layer]
     if stored is None:
         raise ValueError("This AnnData holds no X; give it one, or name a layer.")
-    if not _is_stored(stored):
-        return _lazy(X.X if layer is None else X.layers[layer])
+    if not is_stored(stored):
+        return lazy(X.X if layer is None else X.layers[layer])
 
     rows = np.arange(base.n_obs)[X._oidx] if X.is_view else None
 
@@ -149,7 +96,7 @@ def _(X, layer=None):
         # From the base, since a view of a view of HDF5 raises.
         part = X[start:stop] if rows is None else base[rows[start:stop], X._vidx]
         block = part.X if layer is None else part.layers[layer]
-        return block[:] if _is_stored(block) else block
+        return block[:] if is_stored(block) else block
 
     return DiskRows(read, X.shape, stored.dtype)
 
@@ -365,8 +312,11 @@ def _(X, matrix, *, take=None, genes=None, uns=None):
     if genes is None:
         genes = X.columns if take is None else X.columns[take]
     if sp.issparse(matrix):
-        return pd.DataFrame.sparse.from_spmatrix(matrix, index=X.index, columns=genes)
-    return pd.DataFrame(matrix, index=X.index, columns=genes, copy=False)
+        new = pd.DataFrame.sparse.from_spmatrix(matrix, index=X.index, columns=genes)
+    else:
+        new = pd.DataFrame(matrix, index=X.index, columns=genes, copy=False)
+    new.attrs = deepcopy(X.attrs)
+    return new
 
 
 @like.anndata
@@ -427,7 +377,10 @@ def _(X, matrix, genes):
     levels = {name: X.obs_names, **{key: X.obs[key].array for key in X.obs.columns}}
     index = pd.MultiIndex.from_arrays(list(levels.values()), names=list(levels))
     index = index if len(levels) > 1 else index.get_level_values(0)
-    return pd.DataFrame(np.asarray(matrix), index=index, columns=genes, copy=False)
+    frame = pd.DataFrame(np.asarray(matrix), index=index, columns=genes, copy=False)
+    if _MARKS in X.uns:
+        frame.attrs[_MARKS] = deepcopy(X.uns[_MARKS])
+    return frame
 
 
 @_verb
@@ -439,3 +392,41 @@ def scale_of(X):
 @scale_of.anndata
 def _(X):
     return X.uns.get("log1p")
+
+
+_MARKS = "geneexpr"
+"""The entry of ``AnnData.uns`` and ``DataFrame.attrs`` that holds our own records."""
+
+
+@_verb
+def corrector_of(X):
+    """Return the name of the corrector that X records, or None; arrays record nothing."""
+    return None
+
+
+@corrector_of.anndata
+def _(X):
+    return X.uns.get(_MARKS, {}).get("batch_corrected")
+
+
+@corrector_of.frame
+def _(X):
+    return X.attrs.get(_MARKS, {}).get("batch_corrected")
+
+
+@_verb
+def mark_corrected(X, by):
+    """Record in X itself, which nobody else holds yet, who corrected its batches."""
+    return X
+
+
+@mark_corrected.anndata
+def _(X, by):
+    X.uns[_MARKS] = {**X.uns.get(_MARKS, {}), "batch_corrected": by}
+    return X
+
+
+@mark_corrected.frame
+def _(X, by):
+    X.attrs[_MARKS] = {**X.attrs.get(_MARKS, {}), "batch_corrected": by}
+    return X
