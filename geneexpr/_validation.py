@@ -25,46 +25,19 @@ from ._containers import (
     scale_of,
     values,
 )
+from ._warning_classes import BatchWarning as BatchWarning
+from ._warning_classes import GeneExpressionWarning as GeneExpressionWarning
+from ._warning_classes import ModelFileWarning as ModelFileWarning
+from ._warning_classes import ScaleWarning, SelectionWarning, ZeroDepthWarning
+from ._warning_classes import TrendWarning as TrendWarning
 
 FLOATS = (np.float64, np.float32)
 SCALE_ENTRIES = 2**20
 """How many entries of a large matrix are looked at to judge its scale."""
-
-
-class GeneExpressionWarning(UserWarning):
-    """Base of all warnings of geneexpr, so that one filter turns them into errors.
-
-    Examples
-    --------
-    >>> import warnings
-    >>> from geneexpr import GeneExpressionWarning
-    >>> warnings.simplefilter("error", GeneExpressionWarning)
-    >>> warnings.simplefilter("default", GeneExpressionWarning)
-    """
-
-
-class ScaleWarning(GeneExpressionWarning):
-    """The values look as if they were on another scale than the method expects."""
-
-
-class ZeroDepthWarning(GeneExpressionWarning):
-    """A sample has no counts at all; it becomes a row of zeros."""
-
-
-class BatchWarning(GeneExpressionWarning):
-    """A correction was not, or not fully, applied."""
-
-
-class SelectionWarning(GeneExpressionWarning):
-    """A selector keeps no gene."""
-
-
-class TrendWarning(GeneExpressionWarning):
-    """A trend over the genes rests on few samples or genes, or could not be fitted."""
-
-
-class ModelFileWarning(GeneExpressionWarning):
-    """A model file was written by another version."""
+MAX_LOGGED = 50
+"""No expression on a log scale reaches this."""
+MAX_LOGGED_WHOLE = 20
+"""Nor does it hold nothing but whole numbers and reach this."""
 
 
 # ------------------------------------------------------------------ the matrix
@@ -76,6 +49,7 @@ def check_input(
     *,
     reset,
     counts=False,
+    logged=False,
     layer=None,
     allow_nan=False,
     min_samples=1,
@@ -94,6 +68,8 @@ def check_input(
         True in ``fit``; False compares the genes with those seen in ``fit``.
     counts : bool, default=False
         Raise on negative values; warn (`ScaleWarning`) on logged or fractional ones.
+    logged : bool, default=False
+        Warn (`ScaleWarning`) on values that no logarithm of expression reaches.
     layer : str, optional
         The layer of an AnnData to read in place of ``X``.
     allow_nan : bool, default=False
@@ -121,7 +97,9 @@ def check_input(
     alone = {**options, "estimator": estimator, "input_name": "X"}
     if named and names:
         _check_names(estimator, X, found, matrix, reset=reset)
-    finish = partial(_finished, name=type(estimator).__name__, counts=counts)
+    # What checks the input of a public function speaks in the function's name.
+    called = getattr(estimator, "called", type(estimator).__name__)
+    finish = partial(_finished, name=called, counts=counts, logged=logged)
     if isinstance(matrix, DiskRows):
         if names and not named:
             _check_width(estimator, X, matrix, reset=reset)
@@ -133,8 +111,8 @@ def check_input(
     else:
         options["ensure_min_samples"] = min_samples
         matrix = _with_hint(estimator, matrix, reset, partial(validate_data, **options))
-    if counts:
-        warn_logged(X, type(estimator).__name__)
+    if counts and layer is None:
+        warn_logged(X, called)
     return finish(matrix)
 
 
@@ -176,13 +154,15 @@ def _checked_block(block, *, options, finish):
     return finish(check_array(block, ensure_min_samples=0, **options))
 
 
-def _finished(matrix, *, name, counts):
-    """Make CSR canonical and, where counts are expected, look at the values."""
+def _finished(matrix, *, name, counts, logged):
+    """Make CSR canonical and look whether the values are on the scale that is expected."""
     if sp.issparse(matrix) and not matrix.has_canonical_format:
         matrix = matrix.copy()
         matrix.sum_duplicates()
     if counts:
         check_counts(matrix, name)
+    if logged:
+        warn_linear(matrix, name)
     return matrix
 
 
@@ -266,13 +246,33 @@ def check_counts(matrix, name):
             f"were expected, got {lowest:g} as lowest, first in row {row}, column {column}. "
             "If X is logged or centred, give the counts."
         )
-    step = -(-entries.size // SCALE_ENTRIES)
-    some = entries[:: max(1, step)] if entries.ndim == 2 else entries[::step]
+    some = _some(entries)
     if not np.array_equal(some, np.trunc(some)):
         warnings.warn(
             f"{name} expects counts, but X holds values that are not whole numbers (such as "
             f"{some[some != np.trunc(some)].flat[0]:g}). If these are expected counts (RSEM, "
             "salmon), this is fine; if X is already normalised or logged, it is not.",
+            ScaleWarning,
+            stacklevel=5,
+        )
+
+
+def _some(entries):
+    step = -(-entries.size // SCALE_ENTRIES)
+    return entries[:: max(1, step)]
+
+
+def warn_linear(matrix, name):
+    """Warn of counts or intensities where expression on a log scale is expected."""
+    some = _some(stored(matrix))
+    highest = np.fmax.reduce(some, axis=None, initial=-np.inf)
+    is_whole = MAX_LOGGED_WHOLE < highest < np.inf and np.array_equal(some, np.trunc(some))
+    if highest > MAX_LOGGED or is_whole:
+        warnings.warn(
+            f"{name} expects expression on a log scale, but X holds "
+            f"{'whole numbers' if is_whole else 'values'} up to {highest:g}. Normalise and log "
+            "first (CPMNormalizer(log=True), VarianceStabilizer; LogTransformer for intensities), "
+            "or choose a method for counts (method='voom').",
             ScaleWarning,
             stacklevel=5,
         )

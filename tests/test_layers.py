@@ -16,6 +16,7 @@ PRIVATE = [
     "_disk_rows",
     "_containers",
     "_blocks",
+    "_warning_classes",
     "_validation",
     "_base",
     "_skorch_net",

@@ -10,6 +10,7 @@ from .._containers import annotation, categories, levels_of, scale_of
 from .._validation import check_choice, check_input, labels_of
 from ..stats._multiple_testing import METHODS as ADJUSTMENTS
 from ..stats._multiple_testing import adjust_p_values, max_t
+from ._corrected import warn_corrected
 from ._tests_of_genes import (
     ADJUSTED,
     METHODS,
@@ -87,6 +88,15 @@ def differential_expression(
         base 2), ``mean_expression`` (over all samples, as X is), ``std_error`` (of the fold
         change; Welch's for Wilcoxon), ``statistic``, ``p_value``, ``p_adjusted``.
 
+    Warns
+    -----
+    BatchWarning
+        Where an AnnData or DataFrame was corrected for batches before: the p-values are then
+        too small (11 % false positives at 5 % where the condition is spread 80/20 over the
+        batches). An array does not tell.
+    ScaleWarning
+        For raw counts or intensities where a log scale is expected, and the other way round.
+
     Raises
     ------
     ValueError
@@ -121,6 +131,7 @@ def differential_expression(
             f"method={method!r} cannot adjust for batches or covariates; use 'moderated_t' or "
             "'voom'."
         )
+    warn_corrected(X, layer)
     of = _Genes()
     matrix = check_input(of, X, reset=True, layer=layer, **input_options(method))
     labels, levels = _labels(X, condition)
@@ -148,6 +159,8 @@ def differential_expression(
 
 class _Genes(GeneEstimator):
     """Holds the names of the genes of a table."""
+
+    called = "differential_expression"
 
 
 def _labels(X, condition):

@@ -7,6 +7,7 @@ from sklearn.utils.multiclass import type_of_target
 from .._base import GeneSelector
 from .._validation import check_choice, warn_nothing_kept
 from ..stats._multiple_testing import adjust_p_values
+from ._corrected import refuse_alpha
 from ._differential_expression import to_log2
 from ._tests_of_genes import (
     ADJUSTED,
@@ -90,7 +91,12 @@ class DifferentialExpressionSelector(GeneSelector):
     ------
     ValueError
         Without ``y``; for fewer than two classes, too few replicates, classes that are
-        confounded with batches, and ``direction`` with more than two classes.
+        confounded with batches, ``direction`` with more than two classes, and ``alpha``
+        after a batch corrector: the p-values of corrected data are too small (11 % false
+        positives at 5 % where a class is spread 80/20 over the batches). Correctors leave a
+        record in AnnData (``uns["geneexpr"]``) and DataFrame (``attrs``), which slicing,
+        pickling and the steps of this library keep; an array, and a scikit-learn step in
+        between, carry none.
 
     References
     ----------
@@ -165,6 +171,7 @@ class DifferentialExpressionSelector(GeneSelector):
             raise ValueError(
                 "DifferentialExpressionSelector requires y to be passed, but the target y is None."
             )
+        refuse_alpha(X, self.alpha, self.layer, type(self).__name__)
         checks = input_options(self.method)
         matrix = self._check(X, reset=True, layer=self.layer, min_samples=2, **checks)
         design = self._design(X, y, matrix.shape[0], batch, covariates)

@@ -69,7 +69,9 @@ def input_options(method):
     -------
     dict
     """
-    return {"counts": method == "voom", "allow_nan": method in ("moderated_t", "welch_t")}
+    counts = method == "voom"
+    nan = method in ("moderated_t", "welch_t")
+    return {"counts": counts, "logged": not counts, "allow_nan": nan}
 
 
 def sizes_of(X, library_size):
