@@ -48,7 +48,15 @@ class BatchCorrector(GeneTransformer):
     - ``_rows_function(estimates)`` gives ``function(block, codes, design)``, where the code
       -1 stands for a row that is left as it is and codes from ``len(batches_)`` on stand
       for the new batches of ``estimates``.
+
+    A subclass that removes more than one batch also has ``_labels`` and ``_extend``, which
+    get what else ``fit`` and ``transform`` were given beside the batch.
     """
+
+    _covariates_in_transform = True
+    """Whether rows of a batch seen in ``fit`` need their covariates."""
+    _keeps_zeros = False
+    """Whether sparse rows stay sparse."""
 
     def fit(self, X, y=None, *, batch=None, covariates=None):
         """Learn the batch effects of the training samples.
@@ -146,11 +154,11 @@ class BatchCorrector(GeneTransformer):
 
     # -------------------------------------------------------------- fit
 
-    def _learn(self, X, y, batch, covariates):
+    def _learn(self, X, y, batch, covariates, **beside):
         check_choice("unseen_batch", self.unseen_batch, ("raise", "passthrough", "estimate"))
         matrix = self._check(X, reset=True, allow_nan=True)
         n_samples = matrix.shape[0]
-        labels = labels_of(X, self.batch_key, batch)
+        labels = self._labels(X, batch, **beside)
         columns = covariate_columns(X, self.covariate_keys, covariates, n_samples)
         self.covariates_ = code_covariates(columns)
         if labels is None:
@@ -165,7 +173,9 @@ class BatchCorrector(GeneTransformer):
             own = {n: design[known][:, [m == n for m in names]] for n in dict.fromkeys(names)}
             check_outcome(y[known], codes[known], own)
         check_confounding(codes, self.batches_, design, names)
-        self._learn_moments(matrix, codes, design, *_classes(y, known))
+        n_protected = design.shape[1]
+        codes, design = self._extend(X, codes, design, reset=True, **beside)
+        self._learn_moments(matrix, codes, design, n_protected, *_classes(y, known))
         return Rows(matrix, codes, design, [])
 
     def _learn_nothing(self):
@@ -177,18 +187,19 @@ class BatchCorrector(GeneTransformer):
         )
         self.batches_ = []
 
-    def _learn_moments(self, matrix, codes, design, classes, members):
+    def _learn_moments(self, matrix, codes, design, n_protected, classes, members):
         # Classes are summarised as covariates are, but the model does not see them.
         self.outcome_classes_ = classes
         beside = np.hstack([design, members])
-        moments = _moments(matrix, codes, len(self.batches_), beside)
+        moments = self._moments(matrix, codes, len(self.batches_), beside)
         of_model = moments.covariates(slice(design.shape[1]))
-        self._check_estimable(of_model)
-        self._check_batches(of_model)
+        self._check_estimable(moments.covariates(slice(n_protected)))
+        self._check_batches()
+        self._check_scale(of_model)
         self._solve(of_model)
         self._learn_classes(moments, design.shape[1])
 
-    def _check_batches(self, moments):
+    def _check_batches(self):
         if len(self.batches_) == 1:
             warnings.warn(
                 f"All samples are of the batch {self.batches_[0]!r}: there is nothing to correct "
@@ -196,6 +207,8 @@ class BatchCorrector(GeneTransformer):
                 BatchWarning,
                 stacklevel=6,
             )
+
+    def _check_scale(self, moments):
         highest = moments.maxima.max()
         if highest > MAX_LOGGED or (np.abs(moments.row_sums - 1e6) <= 1e4).all():
             said = f"reaches {highest:.4g}" if highest > MAX_LOGGED else "has rows that sum to 1e6"
@@ -218,10 +231,10 @@ class BatchCorrector(GeneTransformer):
 
     # -------------------------------------------------------------- transform
 
-    def _rows(self, X, matrix, batch, covariates, unseen=None):
+    def _rows(self, X, matrix, batch, covariates, unseen=None, **beside):
         """Read the labels of the rows, and decide on batches that fit has not seen."""
         n_samples = matrix.shape[0]
-        labels = labels_of(X, self.batch_key, batch)
+        labels = self._labels(X, batch, **beside)
         if not self.batches_:
             if labels is not None:
                 raise ValueError(
@@ -240,8 +253,12 @@ class BatchCorrector(GeneTransformer):
         new = self._new_batches(texts, codes, unseen or self.unseen_batch)
         if new:
             codes = np.where(codes < 0, codes_among(texts, new) + len(self.batches_), codes)
-        columns = covariate_columns(X, self.covariate_keys, covariates, n_samples)
-        design, _ = _design(columns, self.covariates_, n_samples)
+        if new or self._covariates_in_transform:
+            columns = covariate_columns(X, self.covariate_keys, covariates, n_samples)
+            design, _ = _design(columns, self.covariates_, n_samples)
+        else:
+            design = np.empty((n_samples, 0))
+        codes, design = self._extend(X, codes, design, **beside)
         return Rows(matrix, codes, design, new)
 
     def _new_batches(self, texts, codes, unseen):
@@ -280,7 +297,12 @@ class BatchCorrector(GeneTransformer):
             return self._map(X, rows.matrix, lambda block: block.copy())
         estimates = self._estimates(rows) if rows.new_batches else None
         corrected = self._map(
-            X, rows.matrix, self._rows_function(estimates), rows.codes, rows.design, sparse=False
+            X,
+            rows.matrix,
+            self._rows_function(estimates),
+            rows.codes,
+            rows.design,
+            sparse=None if self._keeps_zeros else False,
         )
         if len(self.batches_) + len(rows.new_batches) < 2:
             return corrected
@@ -291,10 +313,26 @@ class BatchCorrector(GeneTransformer):
         """Return the parameters of the new batches, each from its own rows."""
         n_new = len(rows.new_batches)
         codes = rows.codes - len(self.batches_)
-        moments = _moments(rows.matrix, codes, n_new, rows.design)
+        moments = self._moments(rows.matrix, codes, n_new, rows.design)
         return [self._estimate(moments.batch(i), expected) for i in range(n_new)]
 
     # -------------------------------------------------------------- hooks and tags
+
+    def _labels(self, X, batch, **beside):
+        """Return the batch of each sample, None where there is none."""
+        return labels_of(X, self.batch_key, batch)
+
+    def _extend(self, X, codes, design, *, reset=False, **beside):
+        """Return codes and design, with a column for all else that the model removes."""
+        return codes, design
+
+    def _moments(self, matrix, codes, n_batches, design):
+        """Return the moments of the batches, from which everything is solved."""
+
+        def summarise(block, codes, design):
+            return summarise_batches(block, codes, n_batches, design)
+
+        return fold(matrix, summarise, merge_moments, codes, design)
 
     def _batch_name(self):
         return "batch=" if self.batch_key is None else f"batch_key={self.batch_key!r}"
@@ -317,13 +355,6 @@ def _design(columns, codings, n_samples):
     if not columns and not codings:
         return np.empty((n_samples, 0)), []
     return design_matrix(columns, codings)
-
-
-def _moments(matrix, codes, n_batches, design):
-    def summarise(block, codes, design):
-        return summarise_batches(block, codes, n_batches, design)
-
-    return fold(matrix, summarise, merge_moments, codes, design)
 
 
 def _outcome(y, n_samples):
