@@ -1,0 +1,22 @@
+"""Evaluation: how large a batch effect is, and whether a score can be believed."""
+
+from ._batch_auc import batch_auc
+from ._batch_effect_report import BatchEffectReport, batch_effect_report
+from ._kbet import kbet
+from ._lisi import lisi
+from ._pvca import pvca
+from ._silhouette import batch_silhouette
+from ._split_by import SplitBy
+from ._variance_partition import variance_partition
+
+__all__ = [
+    "BatchEffectReport",
+    "SplitBy",
+    "batch_auc",
+    "batch_effect_report",
+    "batch_silhouette",
+    "kbet",
+    "lisi",
+    "pvca",
+    "variance_partition",
+]
