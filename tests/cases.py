@@ -44,13 +44,34 @@ VARIANTS = {
         {"n_genes": 7, "method": "welch_t"},
         {"n_genes": 7, "method": "wilcoxon"},
         {"n_genes": 7, "method": "voom"},
+        {"n_genes": 7, "method": "wald"},
     ],
     "GeneAligner": [{}, {"missing": "mean"}],
+    "HighlyVariableGenes": [
+        {"n_genes": 7},
+        {"n_genes": 7, "flavor": "cell_ranger"},
+        {"n_genes": 7, "flavor": "seurat_v3"},
+    ],
+    "LinearBatchCorrector": [
+        {"batch_key": "batch"},
+        {"batch_key": "batch", "covariate_keys": ("age",)},
+        {"batch_key": "batch", "remove_keys": ("age",)},
+        {"remove_keys": ("age",)},
+    ],
     "LogTransformer": [{}, {"base": "e", "pseudocount": 0.5}, {"base": 10, "floor": 2.0}],
     "LowExpressionFilter": [{}, {"condition": "y"}, {"condition": "batch", "min_count": 5}],
     "TorchMLPClassifier": [{"hidden_layers": (8,), "max_epochs": 3, "random_state": 0}],
+    "MeanCenterCorrector": [
+        {"batch_key": "batch"},
+        {"batch_key": "batch", "covariate_keys": ("age",)},
+    ],
     "MedianOfRatiosNormalizer": [{}, {"method": "poscounts"}],
     "QuantileNormalizer": [{}, {"ties": "first"}],
+    "RatioCorrector": [
+        {"batch_key": "batch"},
+        {"batch_key": "batch", "mean": "geometric"},
+        {"batch_key": "batch", "mean": "geometric", "covariate_keys": ("age",)},
+    ],
     "RMANormalizer": [{}, {"normalize": False}],
     "TMMNormalizer": [{}, {"method": "TMMwsp"}, {"reference": "pooled", "log": True}],
     "ToArray": [{}, {"dense": True}],
@@ -169,8 +190,9 @@ def annotated(estimator):
     wanted = {}
     if keys.get("batch_key"):
         wanted["batch"] = keys["batch_key"]
-    if keys.get("covariate_keys"):
-        wanted["covariates"] = list(keys["covariate_keys"])
+    for key, name in (("covariate_keys", "covariates"), ("remove_keys", "remove")):
+        if keys.get(key):
+            wanted[name] = list(keys[key])
     return wanted
 
 
@@ -188,7 +210,7 @@ def for_kind(estimator, kind, obs):
         **{
             k: type(v)() if isinstance(v, tuple) else None
             for k, v in estimator.get_params(deep=False).items()
-            if k in ("batch_key", "covariate_keys")
+            if k in ("batch_key", "covariate_keys", "remove_keys")
         }
     )
     return bare, {name: obs[key].to_numpy() for name, key in wanted.items()}
@@ -208,5 +230,7 @@ def takes(estimator, kind):
 
 def expects_counts(estimator):
     """Tell whether an estimator works on counts rather than on logged values."""
+    if getattr(estimator, "flavor", None) in ("seurat", "cell_ranger"):
+        return False
     tags = get_tags(estimator).input_tags
     return tags.positive_only or type(estimator).__name__ == "GeneAligner"
