@@ -139,10 +139,13 @@ class BatchCorrector(GeneTransformer):
         corrector
             A new object; this one is unchanged.
         """
+        return self._adapt(X_ref, batch, covariates, class_proportions)
+
+    def _adapt(self, X_ref, batch, covariates, class_proportions, **beside):
         matrix = self._check(X_ref, allow_nan=True)
         if isinstance(batch, str | int):
             batch = np.full(matrix.shape[0], batch)
-        rows = self._rows(X_ref, matrix, batch, covariates, unseen="estimate")
+        rows = self._rows(X_ref, matrix, batch, covariates, unseen="estimate", **beside)
         known = sorted(set(np.asarray(self.batches_, object)[rows.codes[_known(self, rows)]]))
         if known or not rows.new_batches:
             raise ValueError(
@@ -174,7 +177,7 @@ class BatchCorrector(GeneTransformer):
             check_outcome(y[known], codes[known], own)
         check_confounding(codes, self.batches_, design, names)
         n_protected = design.shape[1]
-        codes, design = self._extend(X, codes, design, reset=True, **beside)
+        codes, design = self._extend(X, codes, design, batch, reset=True, **beside)
         self._learn_moments(matrix, codes, design, n_protected, *_classes(y, known))
         return Rows(matrix, codes, design, [])
 
@@ -258,7 +261,7 @@ class BatchCorrector(GeneTransformer):
             design, _ = _design(columns, self.covariates_, n_samples)
         else:
             design = np.empty((n_samples, 0))
-        codes, design = self._extend(X, codes, design, **beside)
+        codes, design = self._extend(X, codes, design, batch, **beside)
         return Rows(matrix, codes, design, new)
 
     def _new_batches(self, texts, codes, unseen):
@@ -322,7 +325,7 @@ class BatchCorrector(GeneTransformer):
         """Return the batch of each sample, None where there is none."""
         return labels_of(X, self.batch_key, batch)
 
-    def _extend(self, X, codes, design, *, reset=False, **beside):
+    def _extend(self, X, codes, design, batch, *, reset=False, **beside):
         """Return codes and design, with a column for all else that the model removes."""
         return codes, design
 

@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from .._containers import name_some
 from .._validation import BatchWarning
 from ._base import BatchCorrector
-from ._labels import text_of
+from ._labels import class_shares, text_of
 from ._location_scale import (
     LocationScale,
     correct_rows,
@@ -18,8 +18,6 @@ from ._location_scale import (
     fit_location_scale,
     standardised_class_means,
 )
-
-SHARES_TOLERANCE = 1e-3
 
 
 class ComBatCorrector(BatchCorrector):
@@ -203,12 +201,7 @@ class ComBatCorrector(BatchCorrector):
         """Return mean and variance, relative to the training mix, of a mix of classes."""
         if class_proportions is None:
             return None
-        if not getattr(self, "outcome_classes_", []):
-            raise ValueError(
-                "class_proportions needs the class means, which fit(X, y) stores: fit got no y "
-                "with 2 to 20 classes."
-            )
-        shares = _shares(class_proportions, self.outcome_classes_)
+        shares = class_shares(class_proportions, self.outcome_classes_)
         mean = shares @ self.class_means_
         usual = (self.class_shares_ * self.class_means_).sum(axis=0)
         between = shares @ (self.class_means_ - mean) ** 2
@@ -254,18 +247,3 @@ class ComBatCorrector(BatchCorrector):
             return correct_rows(block, codes, design, model, out=out)
 
         return function
-
-
-def _shares(proportions, classes):
-    """Return the share of each class; raise on classes or shares that cannot be."""
-    given = {text_of(name): float(share) for name, share in dict(proportions).items()}
-    unknown = sorted(set(given) - set(classes))
-    if unknown:
-        raise ValueError(
-            f"class_proportions names {name_some(unknown)}, but the classes of y are "
-            f"{name_some(classes)}."
-        )
-    shares = np.array([given.get(name, 0.0) for name in classes])
-    if (shares < 0).any() or abs(shares.sum() - 1) > SHARES_TOLERANCE:
-        raise ValueError(f"class_proportions must be shares that sum to 1; got {given}.")
-    return shares / shares.sum()

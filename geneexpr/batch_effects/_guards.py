@@ -29,7 +29,7 @@ def check_confounding(codes, batches, design, names):
     names : list of str
         The covariate behind each column of ``design``.
     """
-    within = _within_batches(design, codes, len(batches))
+    within = within_batches(design, codes, len(batches))
     if not dependent_columns(within).any():
         return
     names = np.asarray(names)
@@ -50,7 +50,7 @@ def check_confounding(codes, batches, design, names):
             )
 
 
-def _within_batches(design, codes, n_batches):
+def within_batches(design, codes, n_batches):
     """Take the batch means off; what is left of a column by rounding alone becomes zero."""
     counts = np.bincount(codes, minlength=n_batches)
     within = design.copy()

@@ -6,6 +6,8 @@ import pandas as pd
 from .._containers import annotation, name_some
 from .._validation import labels_of
 
+SHARES_TOLERANCE = 1e-3
+
 
 def as_text(labels, what):
     """Return labels as text: 1, 1.0 and "1" name the same batch.
@@ -72,7 +74,7 @@ def codes_among(texts, levels):
     return pd.Index(levels, dtype=object).get_indexer(pd.Index(texts, dtype=object))
 
 
-def covariate_columns(X, keys, given, n_samples):
+def covariate_columns(X, keys, given, n_samples, names=("covariate_keys", "covariates")):
     """Return the covariates of the samples by name, from annotations or an argument.
 
     Parameters
@@ -83,6 +85,8 @@ def covariate_columns(X, keys, given, n_samples):
     given : array-like, DataFrame or mapping, optional
         Covariates passed beside an array, one a column.
     n_samples : int
+    names : tuple of str
+        The parameter and the argument, for the errors.
 
     Returns
     -------
@@ -90,10 +94,11 @@ def covariate_columns(X, keys, given, n_samples):
     """
     if given is None:
         return {key: annotation(X, key) for key in keys}
+    parameter, argument = names
     if len(keys):
         raise ValueError(
-            f"Got both covariate_keys={list(keys)!r} and covariates=: name annotations that X "
-            "carries, or pass covariates= beside an array, not both."
+            f"Got both {parameter}={list(keys)!r} and {argument}=: name annotations that X "
+            f"carries, or pass {argument}= beside an array, not both."
         )
     if hasattr(given, "keys"):
         columns = {str(key): given[key] for key in given.keys()}  # noqa: SIM118
@@ -102,12 +107,12 @@ def covariate_columns(X, keys, given, n_samples):
         table = table[:, None] if table.ndim == 1 else table
         if table.ndim != 2:
             raise ValueError(
-                f"covariates must have one row a sample: got shape {table.shape} for "
+                f"{argument} must have one row a sample: got shape {table.shape} for "
                 f"{n_samples} samples."
             )
         columns = {f"covariate {i}": table[:, i] for i in range(table.shape[1])}
     return {
-        name: labels_of(X, None, column, given_name=f"covariates[{name!r}]")
+        name: labels_of(X, None, column, given_name=f"{argument}[{name!r}]")
         for name, column in columns.items()
     }
 
@@ -204,3 +209,62 @@ def _coded(column, coding):
             f"{name_some(sorted(set(texts[codes < 0])))}. fit saw {name_some(coding['levels'])}."
         )
     return np.eye(len(coding["levels"]))[codes][:, 1:]
+
+
+def sum_to_zero(codes, n_levels):
+    """Write levels as numbers whose coefficients sum to zero, as R's ``contr.sum`` does.
+
+    Parameters
+    ----------
+    codes : array of int of shape (n_samples,)
+    n_levels : int
+
+    Returns
+    -------
+    array of shape (n_samples, n_levels - 1)
+
+    Examples
+    --------
+    >>> sum_to_zero(np.array([0, 1, 2]), 3)
+    array([[ 1.,  0.],
+           [ 0.,  1.],
+           [-1., -1.]])
+    """
+    return np.vstack([np.eye(n_levels - 1), -np.ones(n_levels - 1)])[codes]
+
+
+def class_shares(proportions, classes):
+    """Return the share of each class; raise on classes or shares that cannot be.
+
+    Parameters
+    ----------
+    proportions : mapping of class to float
+        Classes that are left out have a share of zero.
+    classes : list of str
+        Those of ``y`` in ``fit``, as text.
+
+    Returns
+    -------
+    array of shape (n_classes,)
+
+    Examples
+    --------
+    >>> class_shares({"control": 1.0}, ["case", "control"])
+    array([0., 1.])
+    """
+    if not classes:
+        raise ValueError(
+            "class_proportions needs the class means, which fit(X, y) stores: fit got no y "
+            "with 2 to 20 classes."
+        )
+    given = {text_of(name): float(share) for name, share in dict(proportions).items()}
+    unknown = sorted(set(given) - set(classes))
+    if unknown:
+        raise ValueError(
+            f"class_proportions names {name_some(unknown)}, but the classes of y are "
+            f"{name_some(classes)}."
+        )
+    shares = np.array([given.get(name, 0.0) for name in classes])
+    if (shares < 0).any() or abs(shares.sum() - 1) > SHARES_TOLERANCE:
+        raise ValueError(f"class_proportions must be shares that sum to 1; got {given}.")
+    return shares / shares.sum()

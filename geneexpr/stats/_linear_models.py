@@ -25,7 +25,7 @@ class BatchRegression:
     residual_squares: np.ndarray
 
 
-def regress_on_batches(moments: BatchMoments) -> BatchRegression:
+def regress_on_batches(moments: BatchMoments, *, drop_dependent=False) -> BatchRegression:
     """Regress every gene on batch and covariates, over the samples it is not missing in.
 
     By the theorem of Frisch, Waugh and Lovell the slopes come from the products centred
@@ -34,6 +34,9 @@ def regress_on_batches(moments: BatchMoments) -> BatchRegression:
     Parameters
     ----------
     moments : BatchMoments
+    drop_dependent : bool, default=False
+        Give covariates that follow from the batch and the covariates before them a slope
+        of zero, gene by gene, as R does for coefficients that come out as NA.
 
     Returns
     -------
@@ -60,7 +63,9 @@ def regress_on_batches(moments: BatchMoments) -> BatchRegression:
         return BatchRegression(np.empty((0, moments.n_genes)), moments.means, moments.squares)
     within = moments.covariate_squares.sum(axis=0)
     products = moments.products.sum(axis=0)
-    if within.shape[-1] == 1:
+    if drop_dependent:
+        slopes = _solve_in_order(within, products, _raw_squares(moments))
+    elif within.shape[-1] == 1:
         slopes = np.linalg.solve(within[..., 0], products)
     else:
         slopes = np.linalg.solve(np.moveaxis(within, -1, 0), products.T[..., None])[..., 0].T
@@ -71,6 +76,47 @@ def regress_on_batches(moments: BatchMoments) -> BatchRegression:
         moments.means - (moments.covariate_means * slopes).sum(axis=1),
         np.maximum(moments.squares - explained + spread, 0),
     )
+
+
+def _raw_squares(moments):
+    """Return the squared length of each covariate, its mean included: (p, 1|G)."""
+    of_means = moments.counts[:, None] * moments.covariate_means**2
+    return np.einsum("bppg->pg", moments.covariate_squares) + of_means.sum(axis=0)
+
+
+def _solve_in_order(within, products, raw, tolerance=1e-7):
+    """Solve normal equations without pivoting; what depends on columns before it gets zero.
+
+    Parameters
+    ----------
+    within : ndarray of shape (p, p, 1|G)
+    products : ndarray of shape (p, G)
+    raw : ndarray of shape (p, 1|G)
+        Squared lengths, against which R's QR judges what is left of a column.
+    tolerance : float, default=1e-7
+        That of R, relative to the length; rounding of what was centred allows 1e-5.
+
+    Returns
+    -------
+    ndarray of shape (p, G)
+    """
+    A, b = within.copy(), products.copy()
+    p = len(b)
+    least = np.maximum(tolerance**2 * raw, 1e-10 * np.einsum("ppg->pg", within))
+    for j in range(p):
+        dependent = A[j, j] <= least[j]
+        A[j, :, dependent] = 0
+        A[:, j, dependent] = 0
+        A[j, j, dependent] = 1
+        b[j] = np.where(dependent, 0, b[j])
+        for i in range(j + 1, p):
+            factor = A[i, j] / A[j, j]
+            A[i] -= factor * A[j]
+            b[i] -= factor * b[j]
+    slopes = np.zeros_like(b)
+    for j in reversed(range(p)):
+        slopes[j] = (b[j] - (A[j, j + 1 :] * slopes[j + 1 :]).sum(axis=0)) / A[j, j]
+    return slopes
 
 
 def estimable_genes(moments: BatchMoments, tolerance=1e-10) -> np.ndarray:
