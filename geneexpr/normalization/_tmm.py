@@ -10,12 +10,13 @@ from .._blocks import fold, row_blocks
 from .._containers import DiskRows
 from .._validation import check_choice
 from ..stats._library_size import library_sizes
-from ..stats._size_factors import sample_rows, tmm_factor, tmmwsp_factor, upper_quantiles
+from ..stats._size_factors import tmm_factors, tmmwsp_factors, upper_quantiles
 from ._library_size import EffectiveSizeTransformer
 
-FACTORS = {"TMM": tmm_factor, "TMMwsp": tmmwsp_factor}
+FACTORS = {"TMM": tmm_factors, "TMMwsp": tmmwsp_factors}
 TOO_SPARSE = 1e-20
-"""If the median upper quartile is lower, the reference is the sample of most root counts."""
+"""If the median upper quartile is lower, as for TMMwsp, the reference is the sample whose counts
+have the largest sum of square roots."""
 
 
 def factors_against(counts, reference, method="TMM", **options):
@@ -42,35 +43,30 @@ def factors_against(counts, reference, method="TMM", **options):
     >>> factors_against(counts, counts[0])
     array([1., 1.])
     """
-    factor = FACTORS[method]
-    return np.array([factor(row, reference, **options) for row in sample_rows(counts)])
+    return FACTORS[method](counts, reference, **options)
 
 
-def reference_row(quartiles, root_sums, method="TMM"):
+def reference_row(quartiles):
     """Choose the reference sample as edgeR does.
 
     Parameters
     ----------
     quartiles : array of shape (n_samples,)
         Upper quartile of each sample over its library size.
-    root_sums : array of shape (n_samples,)
-        Sum of the square roots of its counts.
-    method : {"TMM", "TMMwsp"}, default="TMM"
 
     Returns
     -------
-    int
-        The sample whose quartile is nearest to their mean; where these are too sparse, and
-        for TMMwsp, the one of most root counts.
+    int or None
+        The sample whose quartile is nearest to their mean; None where these are too sparse.
 
     Examples
     --------
     >>> import numpy as np
-    >>> reference_row(np.array([1.0, 2.2, 3.0]), np.array([9.0, 5.0, 4.0]))
+    >>> reference_row(np.array([1.0, 2.2, 3.0]))
     1
     """
-    if method == "TMMwsp" or np.median(quartiles) < TOO_SPARSE:
-        return int(np.argmax(root_sums))
+    if np.median(quartiles) < TOO_SPARSE:
+        return None
     return int(np.argmin(np.abs(quartiles - quartiles.mean())))
 
 
@@ -205,11 +201,10 @@ class TMMNormalizer(EffectiveSizeTransformer):
         check_choice("reference", self.reference, ("auto", "pooled"))
         if self.reference == "pooled":
             return fold(matrix, _gene_totals, np.add) / matrix.shape[0]
-        expressed = expressed_genes(matrix)
-        quartiles = collect(matrix, partial(upper_quantiles, quantile=0.75, genes=expressed))
-        relative = np.divide(quartiles, sizes, out=np.zeros_like(sizes), where=sizes > 0)
-        roots = collect(matrix, lambda block: library_sizes(np.sqrt(block)))
-        return one_row(matrix, reference_row(relative, roots, self.method))
+        row = None if self.method == "TMMwsp" else reference_row(_relative_quartiles(matrix, sizes))
+        if row is None:
+            row = int(np.argmax(collect(matrix, lambda block: library_sizes(np.sqrt(block)))))
+        return one_row(matrix, row)
 
     def _given_reference(self):
         genes = getattr(self, "feature_names_in_", None)
@@ -281,6 +276,11 @@ def collect(matrix, function):
 def expressed_genes(matrix):
     """Mark the genes that some sample has a count of."""
     return fold(matrix, lambda block: _gene_totals(block) > 0, np.logical_or)
+
+
+def _relative_quartiles(matrix, sizes):
+    quantiles = partial(upper_quantiles, quantile=0.75, genes=expressed_genes(matrix))
+    return np.divide(collect(matrix, quantiles), sizes, out=np.zeros_like(sizes), where=sizes > 0)
 
 
 def one_row(matrix, index):

@@ -4,6 +4,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from ._library_size import CHUNK_ENTRIES, gene_sums
+from ._order_statistics import order_statistics
+from ._threads import over_slices
 
 
 def log_count_sums(counts):
@@ -19,22 +21,27 @@ def log_count_sums(counts):
         Sum of the logarithms, number of positive counts, number of samples. The summaries of
         two sets of samples add up to that of both.
     """
-    n_samples, n_genes = counts.shape
-    sums = np.zeros((3, n_genes))
-    sums[2] = n_samples
     if sp.issparse(counts):
         data = counts.data.astype(np.float64)
-        sums[0] = gene_sums(counts, np.log(data + (data == 0)))
-        sums[1] = gene_sums(counts, (data > 0).astype(np.float64))
-        return sums
-    step = max(1, CHUNK_ENTRIES // max(1, n_genes))
-    for start in range(0, n_samples, step):
+        logs = gene_sums(counts, np.log(data + (data == 0)))
+        positive = gene_sums(counts, (data > 0).astype(np.float64))
+        return np.stack([logs, positive, np.full_like(logs, counts.shape[0])])
+    step = max(1, CHUNK_ENTRIES // max(1, counts.shape[1]))
+    # Added in the order of the rows, whichever thread was first.
+    slices = over_slices(lambda rows: _dense_sums(counts[rows], step), len(counts), 8 * step)
+    return np.sum(slices, axis=0)
+
+
+def _dense_sums(counts, step):
+    sums = np.zeros((3, counts.shape[1]))
+    for start in range(0, len(counts), step):
         block = counts[start : start + step]
         zero = block == 0
         # The logarithm of 1 stands in for that of 0: it adds nothing to the sum.
         logs = np.add(block, zero, dtype=np.float64)
         sums[0] += np.log(logs, out=logs).sum(axis=0)
         sums[1] += len(block) - np.count_nonzero(zero, axis=0)
+    sums[2] = len(counts)
     return sums
 
 
@@ -79,23 +86,21 @@ def median_ratios(counts, log_means):
     >>> median_ratios(np.array([[2.0, 4.0, 0.0], [1.0, 9.0, 5.0]]), np.log([1.0, 1.0, 1.0]))
     array([2.82842712, 5.        ])
     """
+    used = np.flatnonzero(np.isfinite(log_means))
     weights = np.zeros(len(log_means))
-    used = np.isfinite(log_means)
     weights[used] = np.exp(-log_means[used])
     if sp.issparse(counts):
         ratios = np.split(counts.data * weights[counts.indices], counts.indptr[1:-1])
     else:
-        ratios = (row * weights for row in counts)
-    return np.fromiter((_log_scale_median(row) for row in ratios), np.float64, counts.shape[0])
+        ratios = (row.take(used) * weights[used] for row in counts)
+    return np.fromiter(map(_log_scale_median, ratios), np.float64, counts.shape[0])
 
 
 def _log_scale_median(ratios):
-    ratios = ratios[ratios > 0]
-    n = len(ratios)
+    """Return the median of the ratios that are not zero."""
+    n = np.count_nonzero(ratios)
     if n == 0:
         return np.nan
-    middle = n // 2
-    if n % 2:
-        return np.partition(ratios, middle)[middle]
-    lower = np.partition(ratios, middle)
-    return np.sqrt(lower[:middle].max()) * np.sqrt(lower[middle])
+    n_zero = len(ratios) - n
+    lower, upper = order_statistics(ratios, (n_zero + (n - 1) // 2, n_zero + n // 2))
+    return np.sqrt(lower) * np.sqrt(upper) if lower < upper else lower

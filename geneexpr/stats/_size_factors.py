@@ -7,6 +7,8 @@ without the training samples.
 import numpy as np
 import scipy.sparse as sp
 
+from ._order_statistics import order_statistics, ranked
+
 SAME = 1e-6
 """Log-ratios all smaller than this say that a sample equals the reference."""
 
@@ -45,20 +47,28 @@ def upper_quantiles(counts, quantile, genes):
     -------
     array of shape (n_samples,)
     """
-    if not genes.any():
+    used = np.flatnonzero(genes)
+    if not len(used):
         return np.zeros(counts.shape[0])
-    return np.array([np.quantile(row[genes], quantile) for row in sample_rows(counts)])
+    place = (len(used) - 1) * quantile
+    lower, upper = int(np.floor(place)), int(np.ceil(place))
+
+    def quantile_of(row):
+        below, above = map(float, order_statistics(row.take(used), (lower, upper)))
+        return below + (above - below) * (place - lower)
+
+    return _of_samples(quantile_of, counts)
 
 
-def tmm_factor(
+def tmm_factors(
     counts, reference, *, logratio_trim=0.3, sum_trim=0.05, weighting=True, a_cutoff=-1e10
 ):
-    """Return the trimmed mean of M-values of one sample against a reference.
+    """Return the trimmed mean of M-values of every sample against a reference.
 
     Parameters
     ----------
-    counts : array of shape (n_genes,)
-        Counts of the sample.
+    counts : array or CSR matrix of shape (n_samples, n_genes)
+        Counts of the samples.
     reference : array of shape (n_genes,)
         Counts of the reference.
     logratio_trim : float, default=0.3
@@ -72,7 +82,7 @@ def tmm_factor(
 
     Returns
     -------
-    float
+    array of shape (n_samples,)
         Relative to the library size; 1 for the reference itself.
 
     References
@@ -80,26 +90,40 @@ def tmm_factor(
     .. [1] Robinson, Oshlack (2010), "A scaling normalization method for differential
        expression analysis of RNA-seq data", doi:10.1186/gb-2010-11-3-r25.
     """
-    size, reference_size = counts.sum(dtype=np.float64), reference.sum(dtype=np.float64)
-    both = np.flatnonzero((counts > 0) & (reference > 0))
-    y, r = counts[both].astype(np.float64), reference[both].astype(np.float64)
-    share, reference_share = y / size, r / reference_size
-    # In this order of operations, since it decides which log-ratios are tied.
-    ratio = np.log2(share / reference_share)
-    abundance = (np.log2(share) + np.log2(reference_share)) / 2
-    kept = abundance > a_cutoff
-    if not kept.all():
-        y, r, ratio, abundance = y[kept], r[kept], ratio[kept], abundance[kept]
-    if len(ratio) == 0 or np.abs(ratio).max() < SAME:
-        return 1.0
-    inner = _untrimmed(ratio, logratio_trim) & _untrimmed(abundance, sum_trim)
-    if not inner.any():
-        return 1.0
-    if not weighting:
-        return float(2.0 ** ratio[inner].mean())
-    y, r, ratio = y[inner], r[inner], ratio[inner]
-    weights = 1.0 / ((size - y) / size / y + (reference_size - r) / reference_size / r)
-    return float(2.0 ** (ratio @ weights / weights.sum()))
+    used = np.flatnonzero(reference > 0)
+    r, reference_size = reference[used].astype(np.float64), reference.sum(dtype=np.float64)
+    reference_share = r / reference_size
+    reference_log = np.log2(reference_share)
+    reference_variance = (reference_size - r) / reference_size / r
+
+    def factor(row):
+        y, size = row.take(used).astype(np.float64, copy=False), row.sum(dtype=np.float64)
+        both = np.flatnonzero(y > 0)
+        y = y.take(both)
+        share = y / size
+        # In this order of operations, since it decides which log-ratios are tied.
+        ratio = np.log2(share / reference_share.take(both))
+        abundance = (np.log2(share) + reference_log.take(both)) / 2
+        if len(both) and abundance.min() <= a_cutoff:
+            kept = np.flatnonzero(abundance > a_cutoff)
+            both, y, ratio, abundance = (v.take(kept) for v in (both, y, ratio, abundance))
+        if len(ratio) == 0 or max(ratio.max(), -ratio.min()) < SAME:
+            return 1.0
+        inner = np.flatnonzero(_untrimmed(ratio, logratio_trim) & _untrimmed(abundance, sum_trim))
+        if len(inner) == 0:
+            return 1.0
+        ratio = ratio.take(inner)
+        if not weighting:
+            return 2.0 ** ratio.mean()
+        y, both = y.take(inner), both.take(inner)
+        weights = 1.0 / ((size - y) / size / y + reference_variance.take(both))
+        return 2.0 ** (ratio @ weights / weights.sum())
+
+    return _of_samples(factor, counts)
+
+
+def _of_samples(function, counts):
+    return np.fromiter(map(function, sample_rows(counts)), np.float64, counts.shape[0])
 
 
 def _untrimmed(values, trim):
@@ -113,21 +137,16 @@ def _untrimmed(values, trim):
     high = n + 1 - low
     if low > high:
         return np.zeros(n, dtype=bool)
-    edges = np.partition(values, (low - 1, high - 1))
-    bottom, top = edges[low - 1], edges[high - 1]
-    above = values >= bottom if _average_rank(values, bottom) >= low else values > bottom
-    below = values <= top if _average_rank(values, top) <= high else values < top
+    (bottom, rank_of_bottom), (top, rank_of_top) = ranked(values, (low - 1, high - 1))
+    above = values >= bottom if rank_of_bottom >= low else values > bottom
+    below = values <= top if rank_of_top <= high else values < top
     return above & below
 
 
-def _average_rank(values, value):
-    return (np.count_nonzero(values < value) + 1 + np.count_nonzero(values <= value)) / 2
-
-
-def tmmwsp_factor(
+def tmmwsp_factors(
     counts, reference, *, logratio_trim=0.3, sum_trim=0.05, weighting=True, a_cutoff=-1e10
 ):
-    """Return the trimmed mean of M-values with singleton pairing against a reference.
+    """Return the trimmed mean of M-values with singleton pairing of every sample.
 
     Genes that are zero in one of the two are not dropped: they are paired with each other by
     falling count.
@@ -135,34 +154,40 @@ def tmmwsp_factor(
     Parameters
     ----------
     counts, reference, logratio_trim, sum_trim, weighting, a_cutoff
-        As in `tmm_factor`.
+        As in `tmm_factors`.
 
     Returns
     -------
-    float
+    array of shape (n_samples,)
     """
-    size, reference_size = counts.sum(dtype=np.float64), reference.sum(dtype=np.float64)
-    y, r = _paired(counts.astype(np.float64), reference.astype(np.float64))
-    if len(y) == 0:
-        return 1.0
-    p, q = y / size, r / reference_size
-    with np.errstate(divide="ignore"):
-        ratio, abundance = np.log2(p / q), np.log2(p * q) / 2
-    kept = np.isfinite(ratio) & (abundance > a_cutoff)
-    y, r, ratio, abundance = y[kept], r[kept], ratio[kept], abundance[kept]
-    if len(ratio) == 0 or np.abs(ratio).max() < SAME:
-        return 1.0
-    shrunk = np.log2(((y + 0.5) / (size + 0.5)) / ((r + 0.5) / (reference_size + 0.5)))
-    inner = _untrimmed_in_order(np.lexsort((shrunk, ratio)), logratio_trim)
-    inner &= _untrimmed_in_order(np.argsort(abundance, kind="stable"), sum_trim)
-    if not inner.any():
-        return 1.0
-    if not weighting:
-        return float(2.0 ** ratio[inner].mean())
-    p, q = y[inner] / size, r[inner] / reference_size
-    variance = (1 - p) / p / size + (1 - q) / q / reference_size
-    weights = (1 + 1e-6) / (variance + 1e-6)
-    return float(2.0 ** (ratio[inner] @ weights / weights.sum()))
+    reference = reference.astype(np.float64)
+    reference_size = reference.sum()
+
+    def factor(row):
+        size = row.sum(dtype=np.float64)
+        y, r = _paired(row.astype(np.float64), reference)
+        if len(y) == 0:
+            return 1.0
+        p, q = y / size, r / reference_size
+        with np.errstate(divide="ignore"):
+            ratio, abundance = np.log2(p / q), np.log2(p * q) / 2
+        kept = np.isfinite(ratio) & (abundance > a_cutoff)
+        y, r, ratio, abundance = y[kept], r[kept], ratio[kept], abundance[kept]
+        if len(ratio) == 0 or np.abs(ratio).max() < SAME:
+            return 1.0
+        shrunk = np.log2(((y + 0.5) / (size + 0.5)) / ((r + 0.5) / (reference_size + 0.5)))
+        inner = _untrimmed_in_order(np.lexsort((shrunk, ratio)), logratio_trim)
+        inner &= _untrimmed_in_order(np.argsort(abundance, kind="stable"), sum_trim)
+        if not inner.any():
+            return 1.0
+        if not weighting:
+            return 2.0 ** ratio[inner].mean()
+        p, q = y[inner] / size, r[inner] / reference_size
+        variance = (1 - p) / p / size + (1 - q) / q / reference_size
+        weights = (1 + 1e-6) / (variance + 1e-6)
+        return 2.0 ** (ratio[inner] @ weights / weights.sum())
+
+    return _of_samples(factor, counts)
 
 
 def _paired(y, r):
