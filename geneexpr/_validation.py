@@ -303,7 +303,7 @@ def warn_zero_depth(depths, name):
     if len(empty):
         warnings.warn(
             f"{len(empty)} of {len(depths)} samples have no counts at all (row "
-            f"{name_some(empty)}): {name} makes them rows of zeros. Drop them if they are failed "
+            f"{name_some(empty)}): to {name} they are rows of zeros. Drop them if they are failed "
             "libraries.",
             ZeroDepthWarning,
             stacklevel=4,

@@ -77,7 +77,7 @@ def _by_probe(series, probes):
     if len(unknown):
         raise ValueError(
             f"probe_sets name {len(unknown)} probes that X does not have: {name_some(unknown)}. "
-            "Drop them, or check that the sets belong to this array."
+            "probe_sets maps every probe of this array to its set: drop those of another array."
         )
     return series.reindex(probes)
 

@@ -184,7 +184,8 @@ def moderated_tests(effects, *, trend=False, robust=False) -> GeneTests:
     posterior = prior.squeeze(effects.variances, effects.df)
     df = np.minimum(effects.df + prior.df, effects.df.sum())
     unscaled = np.einsum("xxg->xg", effects.covariance)
-    std_errors = np.sqrt(unscaled * posterior)
+    # A gene without an estimate has no error of it either, though the prior would give one.
+    std_errors = np.where(np.isnan(effects.values), np.nan, np.sqrt(unscaled * posterior))
     statistics = ratio(effects.values, std_errors)
     p_values = two_sided_t(statistics, df)
     overall, overall_p = statistics[0], p_values[0]

@@ -47,7 +47,8 @@ def welch_tests(moments, contrasts) -> GeneTests:
     used = contrasts != 0
     weights = np.square(contrasts)
     effects = contrasts @ np.where(counts > 0, moments.means, np.nan)
-    effects = np.where(moments.minima.min(axis=0) >= moments.maxima.max(axis=0), 0.0, effects)
+    flat = (moments.minima.min(axis=0) >= moments.maxima.max(axis=0)) & (counts > 0).any(axis=0)
+    effects = np.where(flat, 0.0, effects)
     variances = weights @ errors if used.all() else _of_used(weights, errors, used)
     fourth = np.square(errors) / free
     denominators = _of_used(np.square(weights), fourth, used)
@@ -60,7 +61,9 @@ def welch_tests(moments, contrasts) -> GeneTests:
     std_errors = np.sqrt(variances)
     statistics = ratio(effects, std_errors)
     p_values = two_sided_t(statistics, df)
-    means = (counts * moments.means).sum(axis=0) / counts.sum(axis=0)
+    there = counts.sum(axis=0)
+    totals = (counts * moments.means).sum(axis=0)
+    means = np.divide(totals, there, out=np.full_like(totals, np.nan), where=there > 0)
     overall, overall_p = statistics[0], p_values[0]
     if len(statistics) > 1:
         overall, overall_p = _welch_f(moments.means, errors, free)
