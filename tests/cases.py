@@ -59,7 +59,12 @@ VARIANTS = {
         {"remove_keys": ("age",)},
     ],
     "LogTransformer": [{}, {"base": "e", "pseudocount": 0.5}, {"base": 10, "floor": 2.0}],
-    "LowExpressionFilter": [{}, {"condition": "y"}, {"condition": "batch", "min_count": 5}],
+    "LowExpressionFilter": [
+        {},
+        {"condition": "y"},
+        {"condition": "batch", "min_count": 5},
+        {"design": ("batch", "age")},
+    ],
     "TorchMLPClassifier": [{"hidden_layers": (8,), "max_epochs": 3, "random_state": 0}],
     "MeanCenterCorrector": [
         {"batch_key": "batch"},
@@ -218,8 +223,9 @@ def for_kind(estimator, kind, obs):
 
 def carries(estimator, kind):
     """Tell whether containers of this kind can hold what the estimator needs."""
-    key = estimator.get_params(deep=False).get("condition")
-    return key in (None, "y") or kind not in MEMORY[:4]
+    keys = estimator.get_params(deep=False)
+    named = keys.get("condition") not in (None, "y") or keys.get("design") is not None
+    return not named or kind not in MEMORY[:4]
 
 
 def takes(estimator, kind):

@@ -149,7 +149,7 @@ def test_errors(data):
     X, y = data
     with pytest.raises(ValueError, match="requires y to be passed"):
         DifferentialExpressionSelector().fit(X, None)
-    with pytest.raises(ValueError, match="method must be one of 'moderated_t', 'voom', 'welch_t'"):
+    with pytest.raises(ValueError, match="method must be one of 'moderated_t', 'voom', 'wald'"):
         DifferentialExpressionSelector("t").fit(X, y)
     with pytest.raises(ValueError, match="n_genes must be at least 1, got 0"):
         DifferentialExpressionSelector(n_genes=0).fit(X, y)

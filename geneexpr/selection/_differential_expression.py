@@ -1,19 +1,22 @@
 """Differential expression as a table."""
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
 from .._base import GeneEstimator
-from .._containers import annotation, categories, levels_of, scale_of
-from .._validation import check_choice, check_input, labels_of
+from .._containers import annotation, categories, levels_of, name_some, scale_of
+from .._validation import GeneExpressionWarning, check_choice, check_input, labels_of
 from ..stats._multiple_testing import METHODS as ADJUSTMENTS
 from ..stats._multiple_testing import adjust_p_values, max_t
+from ..stats._wald import filtered_adjustment
 from ._corrected import warn_corrected
 from ._tests_of_genes import (
     ADJUSTED,
     METHODS,
+    OF_COUNTS,
     REST,
     group_design,
     input_options,
@@ -36,30 +39,37 @@ def differential_expression(
     trend=False,
     robust=False,
     library_size=None,
+    cooks_cutoff=True,
+    independent_filtering=True,
+    alpha=0.1,
+    lfc_threshold=0.0,
     n_permutations=1000,
     random_state=0,
 ):
     """Test every gene for a difference between the levels of a condition.
 
     One row fold over the samples (moderated and Welch's t; four for voom; peak memory one block
-    and a few numbers a gene), or blocks of genes over all samples (Wilcoxon).
+    and a few numbers a gene), or blocks of genes over all samples (Wilcoxon; Wald, twice).
 
     Parameters
     ----------
     X : {array, sparse matrix, DataFrame, AnnData} of shape (n_samples, n_genes)
-        Expression on a log scale (base 2, or the base in ``uns["log1p"]``); counts for voom.
+        Expression on a log scale (base 2, or the base in ``uns["log1p"]``); counts for voom
+        and Wald.
     condition : str or array-like of shape (n_samples,)
         The name of an annotation that X carries, or a label for every sample.
-    method : {"moderated_t", "voom", "welch_t", "wilcoxon"}, default="moderated_t"
+    method : {"moderated_t", "voom", "wald", "welch_t", "wilcoxon"}, default="moderated_t"
         limma's t with the residual variance squeezed towards that of all genes [1]_; the same
-        for counts, weighted by the precision that their mean gives them [3]_; Welch's
-        t; Wilcoxon's rank sum test (normal approximation, corrected for ties).
+        for counts, weighted by the precision that their mean gives them [3]_; DESeq2's Wald
+        test of counts, a negative binomial regression with dispersions that are shrunken
+        towards their trend, fold changes not shrunken [4]_; Welch's t; Wilcoxon's
+        rank sum test (normal approximation, corrected for ties).
     reference : level, optional
         The baseline, by default the first category (the first level in sorted order where
         the condition is not categorical). ``"rest"`` compares each level with all other
         samples (Welch's t and Wilcoxon), as is usual for clusters of cells.
     covariate_keys : sequence of str, default=()
-        Annotations to adjust for; for ``"moderated_t"`` and ``"voom"``.
+        Annotations to adjust for; for ``"moderated_t"``, ``"voom"`` and ``"wald"``.
     batch_key : str, optional
         The annotation that names the batch, likewise. A batch in the design is the right way
         to test data of several batches, not data corrected beforehand.
@@ -74,7 +84,19 @@ def differential_expression(
         genes of outlying variance do not set [2]_.
     library_size : str or array-like of shape (n_samples,), optional
         For voom: effective library sizes (such as sums of counts times TMM factors), or the
-        annotation that holds them. By default the sums of counts.
+        annotation that holds them. By default the sums of counts. For Wald: size factors on any
+        scale, by default medians of ratios.
+    cooks_cutoff : bool, default=True
+        For Wald: the p-value is NaN where a count lies too far from its replicates (by Cook's
+        distance) and there are too few of these, 3 to 6, to replace it. With 7 replicates or
+        more such counts are replaced in any case.
+    independent_filtering : bool, default=True
+        For Wald with ``adjust="bh"``: leave genes of low mean out of the adjustment, as many as
+        pays off at ``alpha``; their ``p_adjusted`` is NaN.
+    alpha : float, default=0.1
+        For Wald: the false discovery rate for which the filter is chosen.
+    lfc_threshold : float, default=0
+        For Wald: test whether the absolute log2 fold change is above this.
     n_permutations : int, default=1000
         For ``adjust="max_t"``, the observed labels included.
     random_state : int, default=0
@@ -85,8 +107,12 @@ def differential_expression(
     DataFrame
         Indexed by gene; for more than two levels one block of rows a contrast, named in the
         column ``contrast``. The other columns: ``log2_fold_change`` (level minus reference,
-        base 2), ``mean_expression`` (over all samples, as X is), ``std_error`` (of the fold
-        change; Welch's for Wilcoxon), ``statistic``, ``p_value``, ``p_adjusted``.
+        base 2), ``mean_expression`` (over all samples, as X is; for
+        Wald of counts divided by size factors, outliers replaced), ``std_error`` (of the fold
+        change; Welch's for Wilcoxon), ``statistic``, ``p_value``, ``p_adjusted``. A gene whose
+        missing values leave nothing to test is NaN there; a constant gene has a p-value of 1.
+        For Wald a gene without counts is NaN throughout, one with an outlying count in its
+        p-values, one below the filter in ``p_adjusted``.
 
     Warns
     -----
@@ -94,6 +120,10 @@ def differential_expression(
         Where an AnnData or DataFrame was corrected for batches before: the p-values are then
         too small (11 % false positives at 5 % where the condition is spread 80/20 over the
         batches). An array does not tell.
+    GeneExpressionWarning
+        For Wald: the number of genes whose p-value is NaN for an outlying count.
+    TrendWarning
+        For Wald: where no trend of the dispersion over the mean is found.
     ScaleWarning
         For raw counts or intensities where a log scale is expected, and the other way round.
 
@@ -110,6 +140,8 @@ def differential_expression(
     .. [2] Phipson et al. (2016), doi:10.1214/16-AOAS920.
     .. [3] Law, Chen, Shi, Smyth (2014), "voom: precision weights unlock linear model analysis
        tools for RNA-seq read counts", doi:10.1186/gb-2014-15-2-r29.
+    .. [4] Love, Huber, Anders (2014), "Moderated estimation of fold change and dispersion for
+       RNA-seq data with DESeq2", doi:10.1186/s13059-014-0550-8.
 
     Examples
     --------
@@ -128,8 +160,8 @@ def differential_expression(
     check_choice("adjust", adjust, ADJUSTMENTS)
     if method not in ADJUSTED and (batch_key is not None or len(covariate_keys)):
         raise ValueError(
-            f"method={method!r} cannot adjust for batches or covariates; use 'moderated_t' or "
-            "'voom'."
+            f"method={method!r} cannot adjust for batches or covariates; use one of "
+            f"{name_some(ADJUSTED)}."
         )
     warn_corrected(X, layer)
     of = _Genes()
@@ -139,6 +171,9 @@ def differential_expression(
     design = group_design(labels, beside, reference, levels)
 
     options = {"trend": trend, "robust": robust, "sizes": sizes_of(X, library_size)}
+    if method == "wald":
+        options |= {"flag_outliers": cooks_cutoff, "lfc_threshold": lfc_threshold}
+        _check_wald(adjust, alpha, lfc_threshold)
 
     def test(design):
         return run_tests(matrix, design, method, **options)
@@ -152,8 +187,12 @@ def differential_expression(
         strata = labels_of(X, batch_key)
         designs = _permuted(design, strata, n_permutations, random_state)
         adjusted = _max_t(tests, [np.abs(test(d).statistics) for d in designs])
+    elif method == "wald" and independent_filtering and adjust == "bh":
+        adjusted = np.stack([filtered_adjustment(p, tests.means, alpha) for p in tests.p_values])
     else:
         adjusted = np.stack([adjust_p_values(p, adjust) for p in tests.p_values])
+    if method == "wald" and cooks_cutoff:
+        _warn_outliers(tests)
     return _table(of, tests, adjusted, design, to_log2(X, method, layer))
 
 
@@ -161,6 +200,29 @@ class _Genes(GeneEstimator):
     """Holds the names of the genes of a table."""
 
     called = "differential_expression"
+
+
+def _check_wald(adjust, alpha, lfc_threshold):
+    if adjust == "max_t":
+        raise ValueError(
+            "adjust='max_t' would fit every gene again for each permutation of method='wald'; use "
+            "'holm' for the family-wise error, or method='voom'."
+        )
+    if not 0 < alpha < 1:
+        raise ValueError(f"alpha must be above 0 and below 1, got {alpha!r}.")
+    if not lfc_threshold >= 0:
+        raise ValueError(f"lfc_threshold must be at least 0, got {lfc_threshold!r}.")
+
+
+def _warn_outliers(tests):
+    n = int((np.isnan(tests.p_values) & ~np.isnan(tests.statistics)).any(axis=0).sum())
+    if n:
+        warnings.warn(
+            f"{n} of {len(tests.means)} genes have a count that lies too far from its replicates: "
+            "their p_value is NaN. Look at them; cooks_cutoff=False tests them all the same.",
+            GeneExpressionWarning,
+            stacklevel=3,
+        )
 
 
 def _labels(X, condition):
@@ -195,7 +257,7 @@ def _max_t(tests, permuted):
 
 def to_log2(X, method, layer):
     """Return what turns differences of X into base 2: scanpy logs to base e."""
-    scale = None if layer is not None or method == "voom" else scale_of(X)
+    scale = None if layer is not None or method in OF_COUNTS else scale_of(X)
     if scale is None:
         return 1.0
     return 1 / np.log(2) if scale.get("base") is None else float(np.log2(scale["base"]))

@@ -5,8 +5,10 @@ import pandas as pd
 from sklearn.utils.multiclass import type_of_target
 
 from .._base import GeneSelector
+from .._containers import name_some
 from .._validation import check_choice, warn_nothing_kept
 from ..stats._multiple_testing import adjust_p_values
+from ..stats._wald import filtered_adjustment
 from ._corrected import refuse_alpha
 from ._differential_expression import to_log2
 from ._tests_of_genes import (
@@ -30,18 +32,18 @@ class DifferentialExpressionSelector(GeneSelector):
 
     What is learned comes from the training samples alone, so the selector belongs inside the
     Pipeline that is cross-validated: genes chosen on all samples beforehand make every score
-    too good. Two classes are compared by t, more by F (Welch's F, Kruskal and Wallis); for a
-    continuous target the slope of each gene on it is tested by moderated t.
+    too good. Two classes are compared by t, more by F (Welch's F, Kruskal and Wallis, Wald's
+    chi-square); for a continuous target the slope of each gene on it is tested.
 
     Row-independent at ``transform``. ``fit`` is one row fold (peak memory one block and a few
-    numbers a gene), four for ``"voom"``; ``"wilcoxon"`` goes over blocks
+    numbers a gene), four for ``"voom"``; ``"wilcoxon"`` and ``"wald"`` go over blocks
     of genes with all their rows.
 
     Parameters
     ----------
-    method : {"moderated_t", "voom", "welch_t", "wilcoxon"}, default="moderated_t"
-        See `differential_expression`. A continuous target takes ``"moderated_t"`` or
-        ``"voom"``. voom takes counts; its weights rank genes here and leave X as it is.
+    method : {"moderated_t", "voom", "wald", "welch_t", "wilcoxon"}, default="moderated_t"
+        See `differential_expression`. A continuous target takes ``"moderated_t"``, ``"voom"`` or
+        ``"wald"``. voom and Wald take counts, to rank genes, and leave X as it is.
     n_genes : int, optional
         How many genes to keep, those of lowest p-value; ties go to the gene that comes first.
     alpha : float, optional
@@ -55,8 +57,8 @@ class DifferentialExpressionSelector(GeneSelector):
         With two classes or a continuous target: higher or lower in the second class (in
         sorted order), rising or falling.
     batch_key : str, optional
-        The annotation that names the batch, as a part of the design, for ``"moderated_t"``
-        and ``"voom"``.
+        The annotation that names the batch, as a part of the design, for ``"moderated_t"``,
+        ``"voom"`` and ``"wald"``.
         This, and not a correction beforehand, keeps the error that ``alpha`` states.
     covariate_keys : sequence of str, default=()
         Annotations to adjust for, likewise.
@@ -66,7 +68,13 @@ class DifferentialExpressionSelector(GeneSelector):
         Options of the moderated t.
     library_size : str, optional
         For voom: the annotation that holds effective library sizes, by default the sums of
-        counts.
+        counts. For Wald: size factors on any scale, by default medians of ratios.
+    cooks_cutoff : bool, default=True
+        For Wald: never keep a gene with a count that lies too far from its replicates where
+        these are too few to replace it. See `differential_expression`.
+    independent_filtering : bool, default=True
+        For Wald with ``adjust="bh"``: leave genes of low mean out of the adjustment, as many as
+        pays off at ``alpha`` (0.1 without one).
     layer : str, optional
         The layer of an AnnData to test in place of ``X``.
 
@@ -104,6 +112,8 @@ class DifferentialExpressionSelector(GeneSelector):
        expression in microarray experiments", doi:10.2202/1544-6115.1027.
     .. [2] Ambroise, McLachlan (2002), "Selection bias in gene extraction on the basis of
        microarray gene-expression data", doi:10.1073/pnas.102102699.
+    .. [3] Love, Huber, Anders (2014), "Moderated estimation of fold change and dispersion for
+       RNA-seq data with DESeq2", doi:10.1186/s13059-014-0550-8.
 
     Examples
     --------
@@ -133,6 +143,8 @@ class DifferentialExpressionSelector(GeneSelector):
         trend=False,
         robust=False,
         library_size=None,
+        cooks_cutoff=True,
+        independent_filtering=True,
         layer=None,
     ):
         self.method = method
@@ -146,6 +158,8 @@ class DifferentialExpressionSelector(GeneSelector):
         self.trend = trend
         self.robust = robust
         self.library_size = library_size
+        self.cooks_cutoff = cooks_cutoff
+        self.independent_filtering = independent_filtering
         self.layer = layer
 
     def fit(self, X, y, *, batch=None, covariates=None):
@@ -176,10 +190,12 @@ class DifferentialExpressionSelector(GeneSelector):
         matrix = self._check(X, reset=True, layer=self.layer, min_samples=2, **checks)
         design = self._design(X, y, matrix.shape[0], batch, covariates)
         options = {"trend": self.trend, "robust": self.robust}
+        if self.method == "wald":
+            options["flag_outliers"] = self.cooks_cutoff
         sizes = sizes_of(X, self.library_size)
         tests = run_tests(matrix, design, self.method, sizes=sizes, **options)
         self.statistics_, self.p_values_ = tests.overall, tests.overall_p
-        self.p_adjusted_ = adjust_p_values(tests.overall_p, self.adjust)
+        self.p_adjusted_ = self._adjusted(tests)
         self.log2_fold_changes_ = tests.effects * to_log2(X, self.method, self.layer)
         self.support_ = self._choice()
         warn_nothing_kept(self)
@@ -205,14 +221,14 @@ class DifferentialExpressionSelector(GeneSelector):
         beside = nuisance_columns(X, n_samples, self.batch_key, keys, batch, covariates)
         if beside.shape[1] and self.method not in ADJUSTED:
             raise ValueError(
-                f"method={self.method!r} cannot adjust for batches or covariates; use "
-                "'moderated_t' or 'voom'."
+                f"method={self.method!r} cannot adjust for batches or covariates; use one of "
+                f"{name_some(ADJUSTED)}."
             )
         if _is_continuous(y):
             if self.method not in ADJUSTED:
                 raise ValueError(
                     f"method={self.method!r} compares classes, but y is continuous; use "
-                    "method='moderated_t' (or 'voom'), which tests its slope."
+                    "method='moderated_t' (for counts 'voom' or 'wald'), which tests its slope."
                 )
             return slope_design(y, beside)
         design = group_design(y, beside)
@@ -222,6 +238,12 @@ class DifferentialExpressionSelector(GeneSelector):
                 "use direction='both'."
             )
         return design
+
+    def _adjusted(self, tests):
+        if self.method == "wald" and self.independent_filtering and self.adjust == "bh":
+            alpha = 0.1 if self.alpha is None else self.alpha
+            return filtered_adjustment(tests.overall_p, tests.means, alpha)
+        return adjust_p_values(tests.overall_p, self.adjust)
 
     def _choice(self):
         changes = self.log2_fold_changes_

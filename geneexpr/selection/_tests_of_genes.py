@@ -27,10 +27,12 @@ from ..stats._voom import (
     weighted_products,
 )
 from ..stats._welch import welch_against_rest, welch_tests
+from ._wald_tests import wald
 
-METHODS = ("moderated_t", "voom", "welch_t", "wilcoxon")
+METHODS = ("moderated_t", "voom", "wald", "welch_t", "wilcoxon")
+OF_COUNTS = ("voom", "wald")
 REST = "rest"
-ADJUSTED = ("moderated_t", "voom")
+ADJUSTED = ("moderated_t", "voom", "wald")
 """Methods whose design takes batches and covariates."""
 
 
@@ -69,7 +71,7 @@ def input_options(method):
     -------
     dict
     """
-    counts = method == "voom"
+    counts = method in OF_COUNTS
     nan = method in ("moderated_t", "welch_t")
     return {"counts": counts, "logged": not counts, "allow_nan": nan}
 
@@ -202,7 +204,9 @@ def _check_estimable(beside, codes, n_levels):
         )
 
 
-def run_tests(matrix, design, method, *, trend=False, robust=False, sizes=None) -> GeneTests:
+def run_tests(
+    matrix, design, method, *, trend=False, robust=False, sizes=None, **of_wald
+) -> GeneTests:
     """Test every gene.
 
     Parameters
@@ -210,11 +214,13 @@ def run_tests(matrix, design, method, *, trend=False, robust=False, sizes=None) 
     matrix : array, CSR matrix or DiskRows of shape (n_samples, n_genes)
         Checked.
     design : Design
-    method : {"moderated_t", "voom", "welch_t", "wilcoxon"}
+    method : {"moderated_t", "voom", "wald", "welch_t", "wilcoxon"}
     trend, robust : bool, default=False
         Options of the moderated t.
     sizes : array of shape (n_samples,), optional
-        Library sizes for voom, by default the sums of counts.
+        Library sizes for voom, by default the sums of counts; size factors for Wald.
+    **of_wald
+        Options of `wald`.
 
     Returns
     -------
@@ -231,6 +237,8 @@ def run_tests(matrix, design, method, *, trend=False, robust=False, sizes=None) 
             "reference='rest' is for 'welch_t' and 'wilcoxon'; compare with a level for "
             f"method={method!r}."
         )
+    if method == "wald":
+        return wald(matrix, design, sizes=sizes, **of_wald)
     if method == "voom":
         effects = _voom_effects(matrix, design, sizes)
         return moderated_tests(effects, trend=trend, robust=robust)

@@ -103,7 +103,7 @@ class DispersionPrior:
 
     def trend(self, means):
         """Return the dispersion that genes of these means are expected to have."""
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore"):
             return self.asymptotic + self.extra / means
 
 

@@ -12,7 +12,6 @@ from ._multiple_testing import adjust_p_values
 from ._negative_binomial import (
     CountFit,
     CountModel,
-    DispersionPrior,
     GeneDispersions,
     as_rows,
     dispersions_of_rows,
