@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from geneexpr import LowExpressionFilter, SelectionWarning, VarianceFilter
+from geneexpr import LowExpressionFilter, SelectionWarning, TMMNormalizer, VarianceFilter
 
 
 class TestLowExpression:
@@ -37,6 +37,86 @@ class TestLowExpression:
         for matrix in (X, sp.csr_matrix(X.to_numpy())):
             ours = LowExpressionFilter(**options).fit(matrix, group).get_support()
             np.testing.assert_array_equal(ours, kept)
+
+    @pytest.mark.parametrize("case", ["edger_pasilla", "edger_pickrell"])
+    def test_keeps_the_genes_of_edger_for_a_design(self, gold, case):
+        """By the design matrix beside an array, and by the names of annotations."""
+        case = gold(case)
+        X, design = case.table("X.csv.gz").astype(float), case.table("design.csv")
+        kept = case.out("filterByExpr")["design"].astype(bool)
+        for matrix in (X, sp.csr_matrix(X.to_numpy())):
+            ours = LowExpressionFilter().fit(matrix, design=design.to_numpy()).support_
+            np.testing.assert_array_equal(ours, kept)
+        obs = case.table("obs.csv").drop(columns="condition", errors="ignore").astype(str)
+        group = case.table("group.csv").iloc[:, 0].astype(str).to_numpy()
+        keys = ["type"] if "type" in obs else []
+        adata = ad.AnnData(X, obs=obs)
+        by_name = LowExpressionFilter(design=["y", *keys]).fit(adata, group)
+        np.testing.assert_array_equal(by_name.support_, kept)
+
+    @pytest.mark.parametrize("case", ["edger_pasilla", "edger_pickrell"])
+    def test_keeps_the_genes_of_edger_for_effective_library_sizes(self, gold, case):
+        case = gold(case)
+        X = case.table("X.csv.gz").astype(float)
+        kept = case.out("filterByExpr")["dge_group_tmm"].astype(bool)
+        group = case.table("group.csv").iloc[:, 0].astype(str).to_numpy()
+        sizes = X.sum(axis=1).to_numpy() * TMMNormalizer().fit(X).norm_factors_
+        named = X.set_index(pd.Index(sizes, name="effective_size"), append=True)
+        fits = [
+            LowExpressionFilter("y").fit(X.to_numpy(), group, library_size=sizes),
+            LowExpressionFilter("y", library_size="effective_size").fit(named, group),
+        ]
+        for model in fits:
+            np.testing.assert_array_equal(model.support_, kept)
+
+    def test_every_column_of_edger_is_tested(self, gold):
+        """Those of the options above, a design, and effective library sizes."""
+        known = {
+            "nogroup",
+            "group",
+            "mincount5",
+            "mintotal50",
+            "largeN2",
+            "mincount20",
+            "minprop.9",
+        }
+        known |= {"design", "dge_group_tmm"}
+        for case in ("edger_pasilla", "edger_pickrell"):
+            assert set(gold(case).out("filterByExpr").columns) <= known
+
+    def test_a_condition_wins_over_a_design(self):
+        X = np.random.default_rng(0).poisson(50, (6, 8)).astype(float)
+        obs = pd.DataFrame({"a": list("xxyyyy"), "b": list("xxxyyy")}, index=list("uvwxyz"))
+        adata = ad.AnnData(X, obs=obs)
+        assert LowExpressionFilter("a", design=["b"]).fit(adata).min_samples_ == 2
+        assert LowExpressionFilter(design=["b"]).fit(adata).min_samples_ == pytest.approx(3)
+        both = LowExpressionFilter(design=["a", "b"]).fit(adata).min_samples_
+        assert both == pytest.approx(1)
+
+    def test_bad_designs_and_library_sizes(self):
+        X = np.full((4, 3), 50.0)
+        frame = pd.DataFrame(X).set_index(pd.Index(list("aabb"), name="site"), append=True)
+        with pytest.raises(ValueError, match=r"one row a sample: got shape \(3, 2\) for 4 samples"):
+            LowExpressionFilter().fit(X, design=np.ones((3, 2)))
+        with pytest.raises(ValueError, match=r"Got both design=\['site'\] and design= in fit"):
+            LowExpressionFilter(design=["site"]).fit(frame, design=np.ones((4, 1)))
+        with pytest.raises(ValueError, match=r"must be a sequence of names, got 'site' alone"):
+            LowExpressionFilter(design="site").fit(frame)
+        with pytest.raises(ValueError, match=r"design=\['y'\]\) requires y to be passed"):
+            LowExpressionFilter(design=["y"]).fit(frame)
+        with pytest.raises(ValueError, match=r"positive for every sample; it is not for 1 of 4"):
+            LowExpressionFilter().fit(X, library_size=[1.0, 2.0, 0.0, 3.0])
+        with pytest.raises(ValueError, match=r"'size' was asked for, but ndarray carries no annot"):
+            LowExpressionFilter(library_size="size").fit(X)
+
+    def test_fit_transform_passes_what_stands_beside_an_array(self):
+        X = np.array([[9.0, 90.0], [9.0, 90.0], [0.0, 90.0]])
+        sizes = [50.0, 50.0, 200.0]
+        out = LowExpressionFilter().fit_transform(X, library_size=sizes, design=[[1], [1], [0]])
+        np.testing.assert_array_equal(
+            out,
+            LowExpressionFilter().fit(X, library_size=sizes, design=[[1], [1], [0]]).transform(X),
+        )
 
     def test_a_gene_of_one_class_needs_the_condition(self):
         """Why `condition` is explicit: without it the rule drops what marks a small class."""

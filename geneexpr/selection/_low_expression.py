@@ -6,9 +6,10 @@ from sklearn.utils.multiclass import type_of_target
 
 from .._base import GeneSelector
 from .._blocks import fold
-from .._containers import annotation
-from .._validation import warn_nothing_kept, warn_zero_depth
+from .._containers import annotation, name_some
+from .._validation import labels_of, warn_nothing_kept, warn_zero_depth
 from ..stats._library_size import gene_sums, library_sizes
+from ._tests_of_genes import nuisance_columns
 
 MILLION = 1e6
 TOLERANCE = 1e-14
@@ -20,8 +21,9 @@ def min_sample_size(smallest_group, large_n=10, min_prop=0.7):
 
     Parameters
     ----------
-    smallest_group : int
-        Samples in the smallest group, or all samples where there are no groups.
+    smallest_group : float
+        Samples in the smallest group (of a design: `smallest_group_of`), or all samples where
+        there are no groups.
     large_n : int, default=10
         Beyond it only a share of the samples is asked for.
     min_prop : float, default=0.7
@@ -39,6 +41,33 @@ def min_sample_size(smallest_group, large_n=10, min_prop=0.7):
     if smallest_group <= large_n:
         return smallest_group
     return large_n + (smallest_group - large_n) * min_prop
+
+
+def smallest_group_of(design):
+    """Return how many samples the least replicated part of a design amounts to.
+
+    One over the largest leverage: for a design of groups, the size of the smallest.
+
+    Parameters
+    ----------
+    design : array of shape (n_samples, n_coefficients)
+        An intercept is added; columns may depend on each other.
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> smallest_group_of(np.array([[0.0], [0.0], [0.0], [1.0], [1.0]]))
+    2.0
+    """
+    columns = np.column_stack([np.ones(len(design)), design])
+    left, sizes, _ = np.linalg.svd(columns, full_matrices=False)
+    basis = left[:, sizes > 1e-10 * sizes[0]]
+    # Rounded, since a design of groups must give whole numbers.
+    return round(float(1 / np.square(basis).sum(axis=1).max()), 10)
 
 
 def expression_counts(counts, sizes, cutoff):
@@ -84,6 +113,13 @@ class LowExpressionFilter(GeneSelector):
         The biological grouping, whose smallest group counts: ``"y"`` for the target that is
         given to ``fit``, or the name of an annotation. Without it every sample counts, and a
         gene that only one class expresses is removed.
+    design : sequence of str, optional
+        Several annotations (``"y"`` for the target among them), where groups are not all: in
+        place of the size of the smallest group, one over the largest leverage of a linear
+        model with all of them. With `condition` it is not looked at, as in edgeR.
+    library_size : str, optional
+        The annotation that holds effective library sizes, such as sums of counts times TMM
+        factors. By default the sums of counts.
     min_count : float, default=10
         Counts that make a gene expressed in a sample of median library size.
     min_total_count : float, default=15
@@ -112,7 +148,8 @@ class LowExpressionFilter(GeneSelector):
     ------
     ValueError
         For negative or non-finite values, ``condition="y"`` without ``y`` or with a
-        continuous one, and an annotation that X does not carry.
+        continuous one, an annotation that X does not carry, and library sizes that are not
+        positive.
 
     References
     ----------
@@ -135,6 +172,8 @@ class LowExpressionFilter(GeneSelector):
         self,
         condition=None,
         *,
+        design=None,
+        library_size=None,
         min_count=10,
         min_total_count=15,
         large_n=10,
@@ -142,13 +181,15 @@ class LowExpressionFilter(GeneSelector):
         layer=None,
     ):
         self.condition = condition
+        self.design = design
+        self.library_size = library_size
         self.min_count = min_count
         self.min_total_count = min_total_count
         self.large_n = large_n
         self.min_prop = min_prop
         self.layer = layer
 
-    def fit(self, X, y=None):
+    def fit(self, X, y=None, *, design=None, library_size=None):
         """Learn which genes are expressed.
 
         Parameters
@@ -156,19 +197,20 @@ class LowExpressionFilter(GeneSelector):
         X : {array, sparse matrix, DataFrame, AnnData} of shape (n_samples, n_genes)
             Counts.
         y : array-like of shape (n_samples,), optional
-            Class labels; used with ``condition="y"`` only.
+            Class labels; used with ``condition="y"`` and with a design that names it.
+        design : array-like of shape (n_samples, n_coefficients), optional
+            A design matrix, for arrays, which carry no annotations; an intercept is added.
+        library_size : array-like of shape (n_samples,), optional
+            Effective library sizes, for arrays.
 
         Returns
         -------
         self
         """
         matrix = self._check(X, reset=True, counts=True, layer=self.layer)
-        smallest = self._smallest_group(X, y, matrix.shape[0])
+        smallest = self._smallest_group(X, y, matrix.shape[0], design)
         self.min_samples_ = float(min_sample_size(smallest, self.large_n, self.min_prop))
-        sizes = np.concatenate(
-            fold(matrix, lambda block: [library_sizes(block)], lambda a, b: a + b)
-        )
-        warn_zero_depth(sizes, type(self).__name__)
+        sizes = self._library_sizes(X, matrix, library_size)
         median = np.median(sizes)
         self.cpm_cutoff_ = float(self.min_count / median * MILLION) if median > 0 else np.inf
         expressed, totals = fold(
@@ -183,18 +225,69 @@ class LowExpressionFilter(GeneSelector):
         warn_nothing_kept(self)
         return self
 
-    def _smallest_group(self, X, y, n_samples):
-        if self.condition is None:
-            return n_samples
-        if self.condition != "y":
-            groups = annotation(X, self.condition)
-        elif y is None:
+    def fit_transform(self, X, y=None, *, design=None, library_size=None):
+        """Learn which genes are expressed, and keep them.
+
+        Parameters
+        ----------
+        X, y, design, library_size
+            As in `fit`.
+
+        Returns
+        -------
+        container like X, of shape (n_samples, n_selected)
+        """
+        return self.fit(X, y, design=design, library_size=library_size).transform(X)
+
+    def _library_sizes(self, X, matrix, given):
+        sizes = labels_of(
+            X, self.library_size, given, key_name="library_size", given_name="library_size"
+        )
+        if sizes is None:
+            parts = fold(matrix, lambda block: [library_sizes(block)], lambda a, b: a + b)
+            sizes = np.concatenate(parts)
+            warn_zero_depth(sizes, type(self).__name__)
+            return sizes
+        sizes = np.asarray(sizes, dtype=np.float64)
+        bad = np.flatnonzero(~(np.isfinite(sizes) & (sizes > 0)))
+        if len(bad):
             raise ValueError(
-                'LowExpressionFilter(condition="y") requires y to be passed, but the target y is '
-                "None."
+                f"library_size must be positive for every sample; it is not for {len(bad)} of "
+                f"{len(sizes)} samples: row {name_some(bad)}."
             )
-        else:
-            groups = np.asarray(y)
+        return sizes
+
+    def _smallest_group(self, X, y, n_samples, design):
+        if self.condition is not None:
+            return self._smallest_class(X, y, n_samples)
+        if self.design is None and design is None:
+            return n_samples
+        if self.design is None:
+            return smallest_group_of(_checked_design(design, n_samples))
+        if design is not None:
+            raise ValueError(
+                f"Got both design={self.design!r} and design= in fit: name annotations that X "
+                "carries, or pass a matrix beside an array, not both."
+            )
+        if isinstance(self.design, str):
+            raise ValueError(f"design must be a sequence of names, got {self.design!r} alone.")
+        keys = [key for key in self.design if key != "y"]
+        if len(keys) == len(self.design):
+            return smallest_group_of(nuisance_columns(X, n_samples, None, keys))
+        return smallest_group_of(
+            nuisance_columns(X, n_samples, None, keys, covariates=self._target(y))
+        )
+
+    def _target(self, y):
+        if y is None:
+            named = 'condition="y"' if self.condition == "y" else f"design={self.design!r}"
+            raise ValueError(
+                f"LowExpressionFilter({named}) requires y to be passed, but the target y is None."
+            )
+        return np.asarray(y)
+
+    def _smallest_class(self, X, y, n_samples):
+        groups = self._target(y) if self.condition == "y" else annotation(X, self.condition)
         kind = type_of_target(groups, input_name="condition")
         if kind not in ("binary", "multiclass"):
             raise ValueError(
@@ -208,5 +301,17 @@ class LowExpressionFilter(GeneSelector):
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.positive_only = True
-        tags.target_tags.required = self.condition == "y"
+        tags.target_tags.required = self.condition == "y" or (
+            self.condition is None and self.design is not None and "y" in self.design
+        )
         return tags
+
+
+def _checked_design(design, n_samples):
+    design = np.asarray(design, dtype=np.float64)
+    if design.ndim != 2 or len(design) != n_samples or not np.isfinite(design).all():
+        raise ValueError(
+            f"design must be a matrix of finite numbers with one row a sample: got shape "
+            f"{design.shape} for {n_samples} samples."
+        )
+    return design
