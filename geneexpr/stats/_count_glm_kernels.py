@@ -1,0 +1,350 @@
+"""Compiled loops of `_count_glm`: negative binomial fits, one gene at a time.
+
+Genes are rows here, so that the samples of a gene are contiguous. Imported by the functions
+that need it only, since numba takes a second to load.
+"""
+
+import math
+
+import numpy as np
+from numba import njit
+
+STEP_TOLERANCE = 1e-10
+"""A fit of one rate ends with a step of its logarithm below this."""
+MAX_STEPS = 50
+GAIN_TOLERANCE = 1e-6
+"""A fit of several coefficients ends with an expected gain in likelihood below this."""
+MAX_SCORINGS = 250
+LEAST_DAMPING = 1e-13
+LEAST_PIVOT = 1e-10
+"""Pivots of the information below this count as this (genes without counts in a group)."""
+
+_HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
+_compiled = njit(cache=True, nogil=True, error_model="numpy")
+
+
+@_compiled
+def log_gamma(x):
+    """Return the logarithm of the gamma function of x > 0 (Stirling)."""
+    product = 1.0
+    while x < 10.0:
+        product *= x
+        x += 1.0
+    value = (x - 0.5) * math.log(x) - x + _HALF_LOG_2PI + _stirling(x)
+    return value - math.log(product) if product != 1.0 else value
+
+
+@_compiled
+def _stirling(x):
+    inverse = 1.0 / x
+    square = inverse * inverse
+    series = 1 / 1260 - square * (1 / 1680 - square * (1 / 1188 - square * 691 / 360360))
+    return inverse * (1 / 12 - square * (1 / 360 - square * series))
+
+
+@_compiled
+def log_rising(y, size, log_gamma_size):
+    """Return log Γ(y + size) - log Γ(size) - y log size, without loss for large sizes."""
+    if y <= 12.0 and y == math.floor(y):
+        product = 1.0
+        for k in range(1, int(y)):
+            product *= 1.0 + k / size
+        return math.log(product)
+    if size < 10.0:
+        return log_gamma(y + size) - log_gamma_size - y * math.log(size)
+    total = size + y
+    return (total - 0.5) * math.log1p(y / size) - y + _stirling(total) - _stirling(size)
+
+
+@_compiled
+def fit_rate(counts, exposures, dispersions, rate):
+    """Return the rate under which counts with these exposures are most likely.
+
+    Parameters
+    ----------
+    counts, exposures, dispersions : array of shape (n_samples,)
+    rate : float
+        Where to start; 0 starts at the mean of counts over exposures.
+    """
+    if rate == 0.0:
+        for j in range(len(counts)):
+            rate += counts[j] / exposures[j]
+        rate /= len(counts)
+    if rate == 0.0:
+        return 0.0
+    for _ in range(MAX_STEPS):
+        slope, information = 0.0, 0.0
+        for j in range(len(counts)):
+            mean = rate * exposures[j]
+            inflation = 1.0 / (1.0 + dispersions[j] * mean)
+            slope += (counts[j] - mean) * inflation
+            information += mean * inflation
+        step = slope / information
+        rate *= math.exp(step)
+        if abs(step) < STEP_TOLERANCE:
+            break
+    return rate
+
+
+@_compiled
+def deviance(counts, means, dispersions):
+    """Return the deviance of negative binomial counts."""
+    total = 0.0
+    for j in range(len(counts)):
+        y, mean = counts[j], means[j]
+        excess = (y - mean) * dispersions[j] / (1.0 + mean * dispersions[j])
+        if abs(excess) < 1e-7:
+            shared = y * excess + (y - mean) / (1.0 + mean * dispersions[j])
+        else:
+            shared = (y + 1.0 / dispersions[j]) * math.log1p(excess)
+        total += (y * math.log(y / mean) if y > 0.0 else 0.0) - shared
+    return 2.0 * total
+
+
+@_compiled
+def factorise(matrix, lower, pivots):
+    """Write a symmetric matrix as L D L'; return whether all pivots are positive."""
+    p = len(pivots)
+    positive = True
+    for i in range(p):
+        for k in range(i + 1):
+            value = matrix[i, k]
+            for m in range(k):
+                value -= lower[i, m] * lower[k, m] * pivots[m]
+            if k == i:
+                pivots[i] = value
+            else:
+                lower[i, k] = value / pivots[k] if pivots[k] > 0.0 else 0.0
+        if not pivots[i] > 0.0:
+            positive = False
+    return positive
+
+
+@_compiled
+def _solve(lower, pivots, right, solution):
+    p = len(pivots)
+    for i in range(p):
+        solution[i] = right[i]
+        for m in range(i):
+            solution[i] -= lower[i, m] * solution[m]
+    for i in range(p):
+        solution[i] /= pivots[i]
+    for i in range(p - 1, -1, -1):
+        for m in range(i + 1, p):
+            solution[i] -= lower[m, i] * solution[m]
+
+
+@_compiled
+def information_of(design, means, dispersions, information):
+    """Fill in the Fisher information of the coefficients."""
+    information[:] = 0.0
+    for j in range(len(means)):
+        weight = means[j] / (1.0 + dispersions[j] * means[j])
+        for i in range(design.shape[1]):
+            for k in range(i + 1):
+                information[i, k] += weight * design[j, i] * design[j, k]
+
+
+@_compiled
+def _means_of(design, exposures, coefficients, means):
+    for j in range(len(means)):
+        predictor = 0.0
+        for i in range(design.shape[1]):
+            predictor += design[j, i] * coefficients[i]
+        means[j] = exposures[j] * math.exp(predictor)
+
+
+@_compiled
+def _mean_rate(counts, exposures, dispersions):
+    total, weights = 0.0, 0.0
+    for j in range(len(counts)):
+        total += counts[j] / (1.0 + dispersions[j] * exposures[j])
+        weights += exposures[j] / (1.0 + dispersions[j] * exposures[j])
+    return total / weights
+
+
+@_compiled
+def fit_coefficients(counts, exposures, design, constant, dispersions, coefficients, means):
+    """Fit coefficients of a logarithmic link by Fisher scoring, damped until it gains.
+
+    Parameters
+    ----------
+    counts, exposures, dispersions : array of shape (n_samples,)
+    design : array of shape (n_samples, p)
+    constant : array of shape (p,)
+        The coefficients that write a constant, ``design @ constant == 1``.
+    coefficients, means : array of shape (p,), (n_samples,)
+        Filled in.
+    """
+    p, highest = design.shape[1], counts.max()
+    coefficients[:] = -np.inf
+    means[:] = 0.0
+    if highest <= 0.0:
+        return
+    coefficients[:] = constant * math.log(_mean_rate(counts, exposures, dispersions))
+    _means_of(design, exposures, coefficients, means)
+    lost = deviance(counts, means, dispersions)
+    information, lower = np.empty((p, p)), np.zeros((p, p))
+    slope, step, pivots = np.empty(p), np.empty(p), np.empty(p)
+    proposal, proposed = np.empty(p), np.empty_like(means)
+    damping = 0.0
+    for iteration in range(MAX_SCORINGS):
+        information_of(design, means, dispersions, information)
+        largest = 0.0
+        for i in range(p):
+            largest = max(largest, information[i, i])
+            slope[i] = 0.0
+            for j in range(len(counts)):
+                slope[i] += (
+                    (counts[j] - means[j]) / (1.0 + dispersions[j] * means[j]) * design[j, i]
+                )
+        if iteration == 0:
+            damping = max(largest * 1e-6, LEAST_DAMPING)
+        gained = False
+        while damping <= largest / LEAST_DAMPING:
+            for i in range(p):
+                information[i, i] += damping
+            positive = factorise(information, lower, pivots)
+            for i in range(p):
+                information[i, i] -= damping
+            if not positive:
+                damping = max(damping * 10.0, LEAST_DAMPING)
+                continue
+            _solve(lower, pivots, slope, step)
+            proposal[:] = coefficients + step
+            _means_of(design, exposures, proposal, proposed)
+            now = deviance(counts, proposed, dispersions)
+            if now <= lost or now / highest < LEAST_DAMPING:
+                coefficients[:], means[:], lost = proposal, proposed, now
+                gained = True
+                break
+            damping = max(damping * 2.0, LEAST_DAMPING)
+        if not gained or lost / highest < LEAST_DAMPING:
+            break
+        if (slope * step).sum() < GAIN_TOLERANCE:
+            break
+        damping /= 10.0
+
+
+@_compiled
+def fit_genes(counts, exposures, design, constant, dispersions, codes, result):
+    """Fill in the coefficients of genes (rows); the dispersion depends on a sample's code.
+
+    Parameters
+    ----------
+    counts : array of shape (n_genes, n_samples)
+    exposures : array of shape (n_genes or 1, n_samples)
+    dispersions : array of shape (n_genes, n_codes)
+    result : array of shape (n_genes, p)
+    """
+    n_genes, n = counts.shape
+    means, own = np.empty(n), np.empty(n)
+    for g in range(n_genes):
+        for j in range(n):
+            own[j] = dispersions[g, codes[j]]
+        exposure = exposures[g if len(exposures) > 1 else 0]
+        fit_coefficients(counts[g], exposure, design, constant, own, result[g], means)
+
+
+@_compiled
+def fit_cells(counts, exposures, edges, dispersions, codes, result):
+    """Fill in one rate for each cell of samples that stand side by side, gene by gene.
+
+    Parameters
+    ----------
+    counts : array of shape (n_genes, n_samples)
+    exposures : array of shape (n_genes or 1, n_samples)
+    edges : array of int of shape (n_cells + 1,)
+    dispersions : array of shape (n_genes, n_codes)
+    result : array of shape (n_genes, n_cells)
+    """
+    n_genes, n = counts.shape
+    own = np.empty(n)
+    for g in range(n_genes):
+        for j in range(n):
+            own[j] = dispersions[g, codes[j]]
+        exposure = exposures[g if len(exposures) > 1 else 0]
+        for cell in range(len(edges) - 1):
+            at = slice(edges[cell], edges[cell + 1])
+            result[g, cell] = fit_rate(counts[g, at], exposure[at], own[at], 0.0)
+
+
+@_compiled
+def _log_likelihood(y, mean, dispersion, size, log_gamma_size):
+    """Leave out what does not depend on mean and dispersion."""
+    if mean <= 0.0:
+        return 0.0
+    excess = mean * dispersion
+    value = y * math.log(mean) if y > 0.0 else 0.0
+    if excess < 1e-8:
+        return value + log_rising(y, size, log_gamma_size) - mean - y * excess
+    return value + log_rising(y, size, log_gamma_size) - (y + size) * math.log1p(excess)
+
+
+@_compiled
+def profile_of_cells(counts, exposures, edges, dispersions, rates, result):
+    """Fill in the adjusted profile likelihood of a dispersion, the design being cells.
+
+    Parameters
+    ----------
+    counts : array of shape (n_genes, n_samples)
+    exposures : array of shape (n_genes or 1, n_samples)
+    edges : array of int of shape (n_cells + 1,)
+    dispersions : array of shape (n_genes,)
+    rates : array of shape (n_genes, n_cells)
+        Where to start, 0 for nowhere in particular; gets the fitted rates.
+    result : array of shape (n_genes,)
+    """
+    n_genes, n = counts.shape
+    own = np.empty(n)
+    for g in range(n_genes):
+        dispersion = dispersions[g]
+        size = 1.0 / dispersion
+        log_gamma_size = log_gamma(size)
+        own[:] = dispersion
+        exposure = exposures[g if len(exposures) > 1 else 0]
+        value = 0.0
+        for cell in range(len(edges) - 1):
+            at = slice(edges[cell], edges[cell + 1])
+            rate = fit_rate(counts[g, at], exposure[at], own[at], rates[g, cell])
+            rates[g, cell] = rate
+            information = 0.0
+            for j in range(edges[cell], edges[cell + 1]):
+                mean = rate * exposure[j]
+                information += mean / (1.0 + dispersion * mean)
+                value += _log_likelihood(counts[g, j], mean, dispersion, size, log_gamma_size)
+            value -= 0.5 * math.log(max(information, LEAST_PIVOT))
+        result[g] = value
+
+
+@_compiled
+def profile_of_design(counts, exposures, design, constant, dispersions, result):
+    """Fill in the adjusted profile likelihood of a dispersion under any design.
+
+    Parameters
+    ----------
+    counts : array of shape (n_genes, n_samples)
+    exposures : array of shape (n_genes or 1, n_samples)
+    design, constant : array of shape (n_samples, p), (p,)
+    dispersions : array of shape (n_genes,)
+    result : array of shape (n_genes,)
+    """
+    n_genes, n = counts.shape
+    p = design.shape[1]
+    own, means, coefficients = np.empty(n), np.empty(n), np.empty(p)
+    information, lower, pivots = np.empty((p, p)), np.zeros((p, p)), np.empty(p)
+    for g in range(n_genes):
+        dispersion = dispersions[g]
+        size = 1.0 / dispersion
+        log_gamma_size = log_gamma(size)
+        own[:] = dispersion
+        exposure = exposures[g if len(exposures) > 1 else 0]
+        fit_coefficients(counts[g], exposure, design, constant, own, coefficients, means)
+        information_of(design, means, own, information)
+        factorise(information, lower, pivots)
+        value = 0.0
+        for i in range(p):
+            value -= 0.5 * math.log(max(pivots[i], LEAST_PIVOT))
+        for j in range(n):
+            value += _log_likelihood(counts[g, j], means[j], dispersion, size, log_gamma_size)
+        result[g] = value
