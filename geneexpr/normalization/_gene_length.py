@@ -5,8 +5,9 @@ from functools import partial
 import numpy as np
 
 from .._validation import gene_values, warn_zero_depth
-from ..stats._library_size import library_sizes, scaled
-from ._library_size import LibrarySizeTransformer, times_rows
+from ..stats._library_size import library_sizes, scaled, times_rows
+from ._base import collect
+from ._library_size import LibrarySizeNormalizer
 
 MILLION, BILLION = 1e6, 1e9
 
@@ -59,31 +60,28 @@ def fragments_per_kilobase_million(counts, lengths):
     return scaled(counts, BILLION, 1.0 / lengths)
 
 
-class _GeneLengthNormalizer(LibrarySizeTransformer):
+class GeneLengthNormalizer(LibrarySizeNormalizer):
+    """Base of both: scaling gives the sizes as well, since for TPM these need the lengths."""
+
     def __init__(self, gene_lengths="length"):
         self.gene_lengths = gene_lengths
 
-    def _learn(self, X):
-        matrix = super()._learn(X)
+    def _learn_sizes(self, X, matrix):
+        self.median_library_size_ = float(np.median(collect(matrix, library_sizes)))
         self.gene_lengths_ = (
             np.ones(self.n_features_in_)
             if self.gene_lengths is None
             else gene_values(self, X, self.gene_lengths, what="gene_lengths")
         )
-        return matrix
 
-    def _scaled(self, X, matrix, factors):
-        name, scale = type(self).__name__, self._scale()
+    def _size_function(self):
+        return None
 
-        def function(block):
-            result, depths = scale(block)
-            warn_zero_depth(depths, name)
-            return result
-
-        return self._map(X, matrix, function)
+    def _scale_by(self, scale):
+        return partial(warned, scale=scale, lengths=self.gene_lengths_, name=type(self).__name__)
 
 
-class TPMNormalizer(_GeneLengthNormalizer):
+class TPMNormalizer(GeneLengthNormalizer):
     """Transcripts per million: counts over gene length, scaled to a million a sample.
 
     Row-independent; sparse input stays sparse. ``fit`` is one row fold (of the library
@@ -135,14 +133,14 @@ class TPMNormalizer(_GeneLengthNormalizer):
     s2       0.0  1000000.0
     """
 
-    def _scale(self):
-        return partial(transcripts_per_million, lengths=self.gene_lengths_)
+    def _scale_function(self):
+        return self._scale_by(transcripts_per_million)
 
-    def _unscale(self):
+    def _unscale_function(self):
         return partial(_from_tpm, lengths=self.gene_lengths_)
 
 
-class FPKMNormalizer(_GeneLengthNormalizer):
+class FPKMNormalizer(GeneLengthNormalizer):
     """Fragments (reads) per kilobase of gene and million counts; also RPKM.
 
     Row-independent; sparse input stays sparse. ``fit`` is one row fold (of the library
@@ -185,11 +183,18 @@ class FPKMNormalizer(_GeneLengthNormalizer):
     s1  200000.0  500000.0
     """
 
-    def _scale(self):
-        return partial(fragments_per_kilobase_million, lengths=self.gene_lengths_)
+    def _scale_function(self):
+        return self._scale_by(fragments_per_kilobase_million)
 
-    def _unscale(self):
+    def _unscale_function(self):
         return partial(_from_fpkm, lengths=self.gene_lengths_)
+
+
+def warned(block, sizes, scale, lengths, name):
+    """Scale the rows, with a warning of those without counts."""
+    result, depths = scale(block, lengths)
+    warn_zero_depth(depths, name)
+    return result
 
 
 def _from_tpm(tpm, sizes, lengths):

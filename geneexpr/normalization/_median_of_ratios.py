@@ -7,17 +7,12 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from .._base import GeneTransformer
-from .._blocks import fold, map_rows
-from .._containers import gene_annotation, like, name_some
-from .._validation import (
-    TrendWarning,
-    check_choice,
-    check_transformed,
-    warn_zero_depth,
-)
-from ..stats._library_size import library_sizes
+from .._blocks import fold
+from .._containers import gene_annotation, name_some
+from .._validation import TrendWarning, check_choice, warn_zero_depth
+from ..stats._library_size import library_sizes, times_rows
 from ..stats._median_of_ratios import log_count_sums, log_geometric_means, median_ratios
+from ._base import SizeFactorNormalizer, collect
 
 METHODS = ("ratio", "poscounts")
 SMALL_PANEL = 10
@@ -119,7 +114,49 @@ def control_mask(estimator, X, control_genes):
     return mask
 
 
-class MedianOfRatiosNormalizer(GeneTransformer):
+class MedianRatioNormalizer(SizeFactorNormalizer):
+    """Base of all with DESeq2's size factors: learns them, `inverse_transform` takes them."""
+
+    _method_parameter = "method"
+
+    def inverse_transform(self, X, *, size_factors=None):
+        """Bring normalised values back to counts.
+
+        Parameters
+        ----------
+        X : {array, sparse matrix, DataFrame, AnnData} of shape (n_samples, n_genes)
+            Values that ``transform`` gives.
+        size_factors : float or array-like of shape (n_samples,), optional
+            What ``transform`` divided by; by default the median of the training samples.
+
+        Returns
+        -------
+        container like X, of shape (n_samples, n_genes)
+            Expected counts, not rounded.
+        """
+        return self._unscaled(
+            X, "size_factors", size_factors, self.median_size_factor_, positive=True
+        )
+
+    def _learn_size_factors(self, matrix, method, control=None):
+        """Learn geometric means and size factors; return the method used."""
+        self.log_geometric_means_, method = learn_log_means(
+            matrix, method, control, type(self).__name__, self._method_parameter
+        )
+        self.size_factors_ = collect(matrix, self._size_function())
+        self.median_size_factor_ = float(np.median(self.size_factors_))
+        return method
+
+    def _size_function(self):
+        return partial(
+            factors_of_block,
+            log_means=self.log_geometric_means_,
+            name=type(self).__name__,
+            option=self._method_parameter,
+        )
+
+
+class MedianOfRatiosNormalizer(MedianRatioNormalizer):
     """Divide every sample by its median ratio to the geometric means of the training samples.
 
     The size factors of DESeq2. `fit` freezes the geometric means, so a new sample is compared
@@ -188,83 +225,6 @@ class MedianOfRatiosNormalizer(GeneTransformer):
         self.method = method
         self.control_genes = control_genes
 
-    def fit(self, X, y=None):
-        """Learn the geometric means, and the size factors of the training samples.
-
-        Parameters
-        ----------
-        X : {array, sparse matrix, DataFrame, AnnData} of shape (n_samples, n_genes)
-            Counts.
-        y : None
-            Ignored.
-
-        Returns
-        -------
-        self
-        """
-        self._fit_matrix(X)
-        return self
-
-    def fit_transform(self, X, y=None):
-        """Fit, and divide the training samples by their size factors.
-
-        Parameters
-        ----------
-        X : {array, sparse matrix, DataFrame, AnnData} of shape (n_samples, n_genes)
-            Counts.
-        y : None
-            Ignored.
-
-        Returns
-        -------
-        container like X, of shape (n_samples, n_genes)
-        """
-        matrix = self._fit_matrix(X)
-        return self._map(X, matrix, divided, self.size_factors_)
-
-    def transform(self, X):
-        """Divide every sample by its size factor.
-
-        Parameters
-        ----------
-        X : {array, sparse matrix, DataFrame, AnnData} of shape (n_samples, n_genes)
-            Counts.
-
-        Returns
-        -------
-        container like X, of shape (n_samples, n_genes)
-            CSR stays CSR. A sample without counts stays a row of zeros, with a warning.
-        """
-        matrix, factors = self._check(X, counts=True), self._factor_function()
-        return self._map(X, matrix, lambda block: divided(block, factors(block)))
-
-    def inverse_transform(self, X, *, size_factors=None):
-        """Bring normalised values back to counts.
-
-        Parameters
-        ----------
-        X : {array, sparse matrix, DataFrame, AnnData} of shape (n_samples, n_genes)
-            Values that ``transform`` gives.
-        size_factors : float or array-like of shape (n_samples,), optional
-            What ``transform`` divided by; by default the median of the training samples.
-
-        Returns
-        -------
-        container like X, of shape (n_samples, n_genes)
-            Expected counts, not rounded.
-        """
-        matrix = check_transformed(self, X)
-        given = self.median_size_factor_ if size_factors is None else size_factors
-        factors = np.asarray(given, dtype=np.float64)
-        if factors.shape not in ((), (1,), (matrix.shape[0],)):
-            raise ValueError(
-                f"size_factors must be one number or one a sample ({matrix.shape[0]}); got shape "
-                f"{factors.shape}."
-            )
-        if not (np.isfinite(factors) & (factors > 0)).all():
-            raise ValueError("size_factors must be finite and positive.")
-        return like(X, map_rows(matrix, divided, 1 / np.broadcast_to(factors, (matrix.shape[0],))))
-
     def size_factors(self, X):
         """Return the size factors of any samples, against the frozen geometric means.
 
@@ -277,30 +237,16 @@ class MedianOfRatiosNormalizer(GeneTransformer):
         -------
         array of shape (n_samples,)
         """
-        return self._all_factors(self._check(X, counts=True))
+        return collect(self._check(X, counts=True), self._size_function())
 
-    def _fit_matrix(self, X):
+    def _learn_sizes(self, X, matrix):
         check_choice("method", self.method, METHODS)
-        matrix = self._check(X, reset=True, counts=True)
         control = control_mask(self, X, self.control_genes)
-        self.log_geometric_means_, self.method_ = learn_log_means(
-            matrix, self.method, control, type(self).__name__
-        )
-        self.size_factors_ = self._all_factors(matrix)
-        self.median_size_factor_ = float(np.median(self.size_factors_))
-        return matrix
+        self.method_ = self._learn_size_factors(matrix, self.method, control)
+        return self.size_factors_
 
-    def _factor_function(self):
-        return partial(
-            factors_of_block, log_means=self.log_geometric_means_, name=type(self).__name__
-        )
+    def _scale_function(self):
+        return divided
 
-    def _all_factors(self, matrix):
-        factors = self._factor_function()
-        return np.concatenate(fold(matrix, lambda block: [factors(block)], operator.add))
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.positive_only = True
-        tags.couples_genes = True
-        return tags
+    def _unscale_function(self):
+        return times_rows

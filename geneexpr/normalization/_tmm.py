@@ -11,7 +11,8 @@ from .._containers import DiskRows
 from .._validation import check_choice
 from ..stats._library_size import library_sizes
 from ..stats._size_factors import tmm_factors, tmmwsp_factors, upper_quantiles
-from ._library_size import EffectiveSizeTransformer
+from ._base import collect
+from ._library_size import EffectiveSizeNormalizer
 
 FACTORS = {"TMM": tmm_factors, "TMMwsp": tmmwsp_factors}
 TOO_SPARSE = 1e-20
@@ -70,7 +71,7 @@ def reference_row(quartiles):
     return int(np.argmin(np.abs(quartiles - quartiles.mean())))
 
 
-class TMMNormalizer(EffectiveSizeTransformer):
+class TMMNormalizer(EffectiveSizeNormalizer):
     """Counts per million of the effective library size: trimmed mean of M-values.
 
     On the training samples the factors are those of edgeR's ``calcNormFactors`` and the values
@@ -266,11 +267,6 @@ def centred_factors(counts, center, **options):
     array of shape (n_samples,)
     """
     return factors_against(counts, **options) / center
-
-
-def collect(matrix, function):
-    """Apply a function of rows to all row blocks and join what it gives for each row."""
-    return np.concatenate(fold(matrix, lambda block: [function(block)], lambda a, b: a + b))
 
 
 def expressed_genes(matrix):

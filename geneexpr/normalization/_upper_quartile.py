@@ -9,8 +9,9 @@ from .._containers import name_some
 from .._validation import ScaleWarning
 from ..stats._library_size import library_sizes
 from ..stats._size_factors import upper_quantiles
-from ._library_size import EffectiveSizeTransformer
-from ._tmm import collect, expressed_genes
+from ._base import collect
+from ._library_size import EffectiveSizeNormalizer
+from ._tmm import expressed_genes
 
 
 def quantile_factors(counts, quantile, genes):
@@ -67,7 +68,7 @@ def centred_quantile_factors(counts, quantile, genes, center):
     return np.where(raw > 0, raw / center, 1.0)
 
 
-class UpperQuartileNormalizer(EffectiveSizeTransformer):
+class UpperQuartileNormalizer(EffectiveSizeNormalizer):
     """Counts per million of the effective library size: upper quartile.
 
     On the training samples the factors are those of edgeR's ``calcNormFactors`` with

@@ -6,10 +6,8 @@ from functools import partial
 
 import numpy as np
 
-from .._base import GeneTransformer
-from .._blocks import fold, gene_blocks, map_rows
-from .._containers import like
-from .._validation import TrendWarning, check_choice, check_transformed
+from .._blocks import fold, gene_blocks
+from .._validation import TrendWarning, check_choice
 from ..stats._dispersion import (
     gene_dispersions,
     mean_trend,
@@ -18,8 +16,8 @@ from ..stats._dispersion import (
     stabilised,
     unstabilised,
 )
-from ..stats._library_size import gene_sums
-from ._median_of_ratios import divided, factors_of_block, learn_log_means
+from ..stats._library_size import gene_sums, times_rows
+from ._median_of_ratios import METHODS, MedianRatioNormalizer, divided
 
 FIT_TYPES = ("parametric", "mean")
 FEW_SAMPLES, FEW_GENES = 10, 100
@@ -35,11 +33,10 @@ def normalised_sums(block, factors):
 
 def some_columns(block, columns):
     """Return some genes of a block, in a list, dense."""
-    block = block[:, columns]
-    return [block.toarray() if hasattr(block, "tocsr") else block]
+    return [_dense(block[:, columns])]
 
 
-class VarianceStabilizer(GeneTransformer):
+class VarianceStabilizer(MedianRatioNormalizer):
     """Counts on a scale like log2 on which the standard deviation hardly depends on the mean.
 
     DESeq2's blind variance stabilising transformation. With the dispersion modelled as
@@ -118,109 +115,27 @@ class VarianceStabilizer(GeneTransformer):
     (20, 300)
     """
 
+    _min_samples = 2
+    _method_parameter = "size_factor_method"
+
     def __init__(self, *, fit_type="parametric", n_sub=1000, size_factor_method="ratio"):
         self.fit_type = fit_type
         self.n_sub = n_sub
         self.size_factor_method = size_factor_method
-
-    def fit(self, X, y=None):
-        """Learn size factors, dispersions and their trend.
-
-        Parameters
-        ----------
-        X : {array, sparse matrix, DataFrame, AnnData} of shape (n_samples, n_genes)
-            Counts.
-        y : None
-            Ignored.
-
-        Returns
-        -------
-        self
-        """
-        self._fit_matrix(X)
-        return self
-
-    def fit_transform(self, X, y=None):
-        """Fit, and stabilise the training samples.
-
-        Parameters
-        ----------
-        X : {array, sparse matrix, DataFrame, AnnData} of shape (n_samples, n_genes)
-            Counts.
-        y : None
-            Ignored.
-
-        Returns
-        -------
-        container like X, of shape (n_samples, n_genes)
-        """
-        matrix = self._fit_matrix(X)
-        return self._map(X, matrix, self._stabilise(), self.size_factors_, sparse=False)
-
-    def transform(self, X):
-        """Stabilise every sample, each on its own.
-
-        Parameters
-        ----------
-        X : {array, sparse matrix, DataFrame, AnnData} of shape (n_samples, n_genes)
-            Counts.
-
-        Returns
-        -------
-        container like X, of shape (n_samples, n_genes)
-            Dense. A sample without counts gets the value of a zero for every gene.
-        """
-        matrix = self._check(X, counts=True)
-        factors, stabilise = self._factor_function(), self._stabilise()
-        return self._map(X, matrix, lambda b: stabilise(b, factors(b)), sparse=False)
-
-    def inverse_transform(self, X, *, size_factors=None):
-        """Bring stabilised values back to counts.
-
-        Parameters
-        ----------
-        X : {array, sparse matrix, DataFrame, AnnData} of shape (n_samples, n_genes)
-            Values that ``transform`` gives.
-        size_factors : float or array-like of shape (n_samples,), optional
-            Of the samples; by default the median of the training samples.
-
-        Returns
-        -------
-        container like X, of shape (n_samples, n_genes)
-            Expected counts, not rounded.
-        """
-        matrix = check_transformed(self, X)
-        given = self.median_size_factor_ if size_factors is None else size_factors
-        factors = np.broadcast_to(np.asarray(given, dtype=np.float64), (matrix.shape[0],))
-        trend = self.asymptotic_dispersion_, self.extra_poisson_
-
-        def back(block, factors):
-            block = block.toarray() if hasattr(block, "tocsr") else block
-            return divided(unstabilised(block, *trend), 1 / factors)
-
-        return like(X, map_rows(matrix, back, factors, sparse=False))
 
     @property
     def dispersion_function_(self):
         """The learned trend: a function of mean normalised counts."""
         return partial(_trend, asymptotic=self.asymptotic_dispersion_, extra=self.extra_poisson_)
 
-    def _fit_matrix(self, X):
+    def _learn_sizes(self, X, matrix):
         check_choice("fit_type", self.fit_type, FIT_TYPES)
-        check_choice("size_factor_method", self.size_factor_method, ("ratio", "poscounts"))
+        check_choice("size_factor_method", self.size_factor_method, METHODS)
         if self.n_sub is not None and self.n_sub < 2:
             raise ValueError(f"n_sub must be None or at least 2; got {self.n_sub!r}.")
-        matrix = self._check(X, reset=True, counts=True, min_samples=2)
-        self.log_geometric_means_, _ = learn_log_means(
-            matrix, self.size_factor_method, None, type(self).__name__, "size_factor_method"
-        )
-        factors = self._factor_function()
-        self.size_factors_ = np.concatenate(
-            fold(matrix, lambda block: [factors(block)], operator.add)
-        )
-        self.median_size_factor_ = float(np.median(self.size_factors_))
+        self._learn_size_factors(matrix, self.size_factor_method)
         self._fit_trend(*self._dispersions(matrix))
-        return matrix
+        return self.size_factors_
 
     def _dispersions(self, matrix):
         """Return means and dispersions of the chosen genes."""
@@ -259,28 +174,30 @@ class VarianceStabilizer(GeneTransformer):
     def _warn(self, what):
         warnings.warn(f"{type(self).__name__} {what}", TrendWarning, stacklevel=5)
 
-    def _factor_function(self):
+    def _scale_function(self):
+        return partial(stabilised_counts, trend=(self.asymptotic_dispersion_, self.extra_poisson_))
+
+    def _unscale_function(self):
         return partial(
-            factors_of_block,
-            log_means=self.log_geometric_means_,
-            name=type(self).__name__,
-            option="size_factor_method",
+            unstabilised_counts, trend=(self.asymptotic_dispersion_, self.extra_poisson_)
         )
 
-    def _stabilise(self):
-        trend = self.asymptotic_dispersion_, self.extra_poisson_
+    def _output(self):
+        return {"sparse": False}
 
-        def stabilise(block, factors):
-            block = block.toarray() if hasattr(block, "tocsr") else block
-            return stabilised(divided(block, factors), *trend)
 
-        return stabilise
+def stabilised_counts(block, factors, trend):
+    """Divide the rows by their size factors and stabilise their variance."""
+    return stabilised(divided(_dense(block), factors), *trend)
 
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.positive_only = True
-        tags.couples_genes = True
-        return tags
+
+def unstabilised_counts(block, factors, trend):
+    """Invert `stabilised_counts`."""
+    return times_rows(unstabilised(_dense(block), *trend), factors)
+
+
+def _dense(block):
+    return block.toarray() if hasattr(block, "tocsr") else block
 
 
 def _trend(means, *, asymptotic, extra):

@@ -91,10 +91,30 @@ def per_million(counts, sizes):
     -------
     like ``counts``
     """
-    factors = _factors(1e6, np.asarray(sizes, dtype=np.float64)).astype(counts.dtype)
-    if sp.issparse(counts):
-        return with_entries(counts, counts.data * np.repeat(factors, np.diff(counts.indptr)))
-    return counts * factors[:, None]
+    return times_rows(counts, _factors(1e6, np.asarray(sizes, dtype=np.float64)))
+
+
+def counts_of_per_million(scaled, sizes):
+    """Invert `per_million`."""
+    return times_rows(scaled, np.asarray(sizes) / 1e6)
+
+
+def times_rows(matrix, factors):
+    """Multiply the rows.
+
+    Parameters
+    ----------
+    matrix : array or CSR matrix of shape (n_samples, n_genes), float
+    factors : array of shape (n_samples,)
+
+    Returns
+    -------
+    like ``matrix``
+    """
+    factors = factors.astype(matrix.dtype)
+    if sp.issparse(matrix):
+        return with_entries(matrix, matrix.data * np.repeat(factors, np.diff(matrix.indptr)))
+    return matrix * factors[:, None]
 
 
 def log_per_million(counts, sizes, prior_count, mean_size):
