@@ -64,7 +64,7 @@ class BatchCorrector(GeneTransformer):
         Parameters
         ----------
         X : {array, sparse matrix, DataFrame, AnnData} of shape (n_samples, n_genes)
-            Expression on a log scale. NaN stands for a missing value.
+            Expression on a log scale, where NaN stands for a missing value (ComBat-seq: counts).
         y : array-like of shape (n_samples,), optional
             The outcome; it may be missing for some. It is never protected: a batch or
             covariate that gives it away raises, and the means of its classes are stored
@@ -93,8 +93,8 @@ class BatchCorrector(GeneTransformer):
         Returns
         -------
         container like X, of shape (n_samples, n_genes)
-            Sparse input comes back dense, since zeros do not stay zeros (unless there is
-            nothing to correct); what is on disk comes back lazy.
+            Sparse input comes back dense where zeros do not stay zeros (and there is something
+            to correct); what is on disk comes back lazy.
         """
         rows = self._rows(X, self._check(X, allow_nan=True), batch, covariates)
         return self._corrected(X, rows)
@@ -162,7 +162,7 @@ class BatchCorrector(GeneTransformer):
         matrix = self._check(X, reset=True, allow_nan=True)
         n_samples = matrix.shape[0]
         labels = self._labels(X, batch, **beside)
-        columns = covariate_columns(X, self.covariate_keys, covariates, n_samples)
+        columns = self._covariate_columns(X, covariates, n_samples)
         self.covariates_ = code_covariates(columns)
         if labels is None:
             self._learn_nothing()
@@ -257,7 +257,7 @@ class BatchCorrector(GeneTransformer):
         if new:
             codes = np.where(codes < 0, codes_among(texts, new) + len(self.batches_), codes)
         if new or self._covariates_in_transform:
-            columns = covariate_columns(X, self.covariate_keys, covariates, n_samples)
+            columns = self._covariate_columns(X, covariates, n_samples)
             design, _ = _design(columns, self.covariates_, n_samples)
         else:
             design = np.empty((n_samples, 0))
@@ -320,6 +320,12 @@ class BatchCorrector(GeneTransformer):
         return [self._estimate(moments.batch(i), expected) for i in range(n_new)]
 
     # -------------------------------------------------------------- hooks and tags
+
+    _keeps_zeros = False
+    """Whether zeros stay zeros, so that what is sparse stays sparse."""
+
+    def _covariate_columns(self, X, covariates, n_samples):
+        return covariate_columns(X, self.covariate_keys, covariates, n_samples)
 
     def _labels(self, X, batch, **beside):
         """Return the batch of each sample, None where there is none."""
