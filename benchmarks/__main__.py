@@ -7,7 +7,7 @@ import json
 import sys
 
 from ._jobs import all_jobs
-from ._measure import measure, peak_here
+from ._measure import first_here, measure, peak_here
 from ._report import job_table, machine, versions, write_results
 
 
@@ -20,6 +20,10 @@ def main():
     if arguments.peak:
         name, contender = arguments.peak
         print(json.dumps({"peak": peak_here(jobs[name], contender, arguments.quick)}))
+        return
+    if arguments.first:
+        name, contender = arguments.first
+        print(json.dumps({"first": first_here(jobs[name], contender, arguments.quick)}))
         return
     chosen = _chosen(jobs, arguments.jobs)
     print(f"{machine()}\n{versions()}\n", flush=True)
@@ -52,6 +56,7 @@ def _parser():
     parser.add_argument("--quick", action="store_true", help="tiny inputs, one round")
     parser.add_argument("--list", action="store_true", help="name the jobs")
     parser.add_argument("--peak", nargs=2, metavar=("JOB", "WHO"), help=argparse.SUPPRESS)
+    parser.add_argument("--first", nargs=2, metavar=("JOB", "WHO"), help=argparse.SUPPRESS)
     return parser
 
 

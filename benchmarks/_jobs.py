@@ -40,6 +40,8 @@ class Job:
     score_name: str = "score"
     repeats: int = 7
     memory: bool = True
+    first_call: bool = False
+    """Whether to say what the first call of a process takes longer (for what compiles late)."""
 
 
 @dataclass
@@ -49,6 +51,8 @@ class Row:
     name: str
     seconds: list[float] = field(default_factory=list)
     peak: int | None = None
+    first: float | None = None
+    first_ever: float | None = None
     score: float | None = None
     note: str = ""
     failure: str = ""

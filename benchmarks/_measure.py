@@ -7,8 +7,10 @@ import gc
 import io
 import json
 import math
+import os
 import subprocess
 import sys
+import tempfile
 import time
 import traceback
 import warnings
@@ -42,7 +44,10 @@ def measure(job, *, quick=False, progress=print):
     for name, row in rows.items():
         if job.memory and name != COPY and not row.failure:
             progress(f"{job.name}: weighing {name}")
-            row.peak = peak_in_subprocess(job, name, quick)
+            row.peak = _in_subprocess("peak", job, name, quick)
+        if job.first_call and name.startswith(OURS) and not row.failure:
+            progress(f"{job.name}: first calls of {name}")
+            row.first, row.first_ever = first_calls(job, name, quick)
     return rows
 
 
@@ -103,23 +108,39 @@ def _failure_to(row):
         row.failure = f"fails: {type(error).__name__}: {text[:120]}"
 
 
-def peak_in_subprocess(job, name, quick):
-    """Bytes that the call needs beyond its input, at its peak; None where Linux is not."""
+def first_calls(job, name, quick):
+    """Seconds that a first call takes longer than a later one: compiled before, and never."""
+    with tempfile.TemporaryDirectory() as empty:
+        compiled_anew = {"NUMBA_CACHE_DIR": empty}
+        first_ever = _in_subprocess("first", job, name, quick, **compiled_anew)
+        return _in_subprocess("first", job, name, quick, **compiled_anew), first_ever
+
+
+def _in_subprocess(what, job, name, quick, **environment):
+    """Measure in a process of its own; None where that fails."""
     child = subprocess.run(
-        [sys.executable, "-W", "ignore", "-m", "benchmarks", "--peak", job.name, name]
+        [sys.executable, "-W", "ignore", "-m", "benchmarks", f"--{what}", job.name, name]
         + ["--quick"] * quick,
         capture_output=True,
         text=True,
         check=False,
+        env={**os.environ, **environment},
     )
     try:
-        return json.loads(child.stdout.splitlines()[-1])["peak"]
+        return json.loads(child.stdout.splitlines()[-1])[what]
     except (IndexError, ValueError, KeyError):
         return None
 
 
+def first_here(job, name, quick):
+    """Seconds that the first call of this process takes longer than the second."""
+    call = quietly(lambda: job.contenders[name](job.data(quick)))
+    first = _seconds(call)
+    return max(0.0, first - _seconds(call))
+
+
 def peak_here(job, name, quick):
-    """Peak resident size of one call, less what was resident before it."""
+    """Peak resident size of one call, less what was resident before it; Linux only."""
     quietly(job.contenders[name](job.data(True)))  # imports and compiles on a small input
     call = quietly(lambda: job.contenders[name](job.data(quick)))
     gc.collect()

@@ -44,7 +44,16 @@ def _cells(row, mine, copy):
         f"{row.median / mine:.2f}" if mine else "",
         f"{row.median / copy:.2f}" if copy else "",
         "" if row.peak is None else f"{row.peak / 1e6:.0f}",
-        row.note,
+        "; ".join(filter(None, [row.note, _first_call(row)])),
+    )
+
+
+def _first_call(row):
+    if row.first is None or row.first_ever is None:
+        return ""
+    return (
+        f"first call of a process {row.first:.1f} s longer, {row.first_ever:.1f} s where nothing "
+        "is compiled yet"
     )
 
 
@@ -89,8 +98,9 @@ One run of `make bench`. All contenders of a job take turns in one process, each
 input already in the form it likes best; a figure is the median over the rounds. "times
 ours" is the ratio to geneexpr. "copies" counts plain copies of the matrix
 (`X.copy()`, median of 15 or more, in the same turns). "peak MB" is the largest resident
-size during one call less the size before it, in a process of its own. Absolute times
-depend on the machine; compare ratios.
+size during one call less the size before it, in a process of its own. A first call is timed
+apart, in a process of its own, where loops are compiled: what it takes longer than the next is
+a remark. Absolute times depend on the machine; compare ratios.
 """
 
 
