@@ -1,13 +1,12 @@
 """RMA: probes of Affymetrix arrays to expression, with frozen quantiles and probe effects."""
 
-import operator
 import warnings
 
 import numpy as np
 import pandas as pd
 
 from .._base import GeneTransformer
-from .._blocks import fold, row_blocks
+from .._blocks import row_blocks
 from .._containers import gene_annotation, name_some
 from .._validation import ScaleWarning, warn_logged
 from ..stats._probe_summaries import (
@@ -195,11 +194,9 @@ class RMANormalizer(GeneTransformer):
         warn_logged(X, type(self).__name__)
         matrix = self._check(X, reset=True)
         self.probe_set_codes_, self.probe_set_names_ = probe_set_codes(self, X, self.probe_sets)
-        self.target_ = None
-        if self.normalize:
-            clean = self._cleaned
-            self.target_ = target_of(fold(matrix, lambda b: quantile_sums(clean(b)), operator.add))
-        logged = np.concatenate([self._logged(block) for _, _, block in row_blocks(matrix)])
+        clean = np.concatenate([self._cleaned(block) for _, _, block in row_blocks(matrix)])
+        self.target_ = target_of(quantile_sums(clean)) if self.normalize else None
+        logged = self._logged(clean)
         self.probe_effects_ = np.empty(logged.shape[1])
         self.training_values_ = np.empty((len(logged), self._n_sets()))
         for sets, probes in sets_by_size(self.probe_set_codes_):
@@ -259,10 +256,8 @@ class RMANormalizer(GeneTransformer):
         block = block.astype(np.float64)
         return corrected(block, type(self).__name__) if self.background else block
 
-    def _logged(self, block):
-        values = self._cleaned(block)
-        if self.target_ is not None:
-            values = to_target(values, self.target_)
+    def _logged(self, clean):
+        values = clean if self.target_ is None else to_target(clean, self.target_)
         zero = np.flatnonzero((values <= 0).any(axis=1))
         if len(zero):
             raise ValueError(
@@ -273,7 +268,7 @@ class RMANormalizer(GeneTransformer):
         return np.log2(values)
 
     def _summarised(self, block):
-        values = self._logged(block) - self.probe_effects_
+        values = self._logged(self._cleaned(block)) - self.probe_effects_
         result = np.empty((len(values), self._n_sets()), dtype=block.dtype)
         for sets, probes in sets_by_size(self.probe_set_codes_):
             result[:, sets] = np.median(values[:, probes], axis=2)
