@@ -25,7 +25,7 @@ from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_pre
 from sklearn.pipeline import make_pipeline
 from sklearn.utils import get_tags
 
-from geneexpr import ToArray, load_model, save_model
+from geneexpr import GeneAligner, ToArray, load_model, save_model
 
 CASES = for_contract()
 pytestmark = [  # a small cohort, and values of any scale
@@ -33,12 +33,27 @@ pytestmark = [  # a small cohort, and values of any scale
     pytest.mark.filterwarnings("ignore::geneexpr.TrendWarning"),
 ]
 
-every = pytest.mark.parametrize("estimator", [e for _, e in CASES], ids=[i for i, _ in CASES])
-transformers = pytest.mark.parametrize(
-    "estimator",
-    [e for _, e in CASES if hasattr(e, "transform")],
-    ids=[i for i, e in CASES if hasattr(e, "transform")],
-)
+
+def estimators(having=None):
+    """Parametrise a test by all estimators, or by those that have a method."""
+    cases = [(i, e) for i, e in CASES if having is None or hasattr(e, having)]
+    return pytest.mark.parametrize("estimator", [e for _, e in cases], ids=[i for i, _ in cases])
+
+
+def with_kinds(kinds, having=None):
+    """Parametrise a test by estimators, and by the kinds of container that each can take."""
+    pairs = [
+        pytest.param(estimator, kind, id=f"{kind}-{name}")
+        for name, estimator in CASES
+        for kind in kinds
+        if (having is None or hasattr(estimator, having))
+        and carries(estimator, kind)
+        and takes(estimator, kind)
+    ]
+    return pytest.mark.parametrize(("estimator", "kind"), pairs)
+
+
+every, transformers = estimators(), estimators(having="transform")
 
 
 def data(estimator):
@@ -50,6 +65,15 @@ def apply(estimator, X, **labels):
     if hasattr(estimator, "transform"):
         return estimator.transform(X, **labels)
     return estimator.predict_proba(X)
+
+
+def for_container(estimator, kind, var, obs):
+    """Return the estimator, and the labels to pass, for a container of this kind."""
+    lengths = getattr(estimator, "gene_lengths", None)
+    if lengths == "length" and not kind.startswith("anndata"):
+        series = var["length"] if kind == "frame" else var["length"].to_numpy()
+        estimator = clone(estimator).set_params(gene_lengths=series)
+    return for_kind(estimator, kind, obs)
 
 
 def fitted(estimator, X, y, **labels):
@@ -75,31 +99,21 @@ def annotated_cohort():
 # ------------------------------------------------------------------ containers
 
 
-@every
-@pytest.mark.parametrize("kind", MEMORY)
+@with_kinds(MEMORY)
 def test_every_container_in_memory_gives_what_the_annotated_one_gives(estimator, kind):
-    if not (carries(estimator, kind) and takes(estimator, kind)):
-        return
     X, obs, var, y = data(estimator)
     expected = dense(
         apply(fitted(estimator, put("anndata", X, obs, var), y), put("anndata", X, obs, var))
     )
-    lengths = getattr(estimator, "gene_lengths", None)
-    if lengths == "length" and not kind.startswith("anndata"):
-        series = var["length"] if kind == "frame" else var["length"].to_numpy()
-        estimator = clone(estimator).set_params(gene_lengths=series)
-    bare, labels = for_kind(estimator, kind, obs)
+    bare, labels = for_container(estimator, kind, var, obs)
     container = put(kind, X, obs, var)
     model = bare.fit(container, y, **labels)
     out = apply(model, container, **(labels if hasattr(model, "transform") else {}))
     np.testing.assert_allclose(dense(out), expected, rtol=1e-10, atol=1e-10)
 
 
-@every
-@pytest.mark.parametrize("kind", DISK)
+@with_kinds(DISK)
 def test_every_container_on_disk_gives_what_memory_gives(estimator, kind, tmp_path):
-    if not takes(estimator, kind):
-        return
     X, obs, var, y = data(estimator)
     memory, stored = put("anndata", X, obs, var), put(kind, X, obs, var, tmp_path)
     model = fitted(estimator, memory, y)
@@ -110,17 +124,10 @@ def test_every_container_on_disk_gives_what_memory_gives(estimator, kind, tmp_pa
         np.testing.assert_allclose(dense(out), expected, rtol=1e-10, atol=1e-10)
 
 
-@transformers
-@pytest.mark.parametrize("kind", MEMORY)
+@with_kinds(MEMORY, having="transform")
 def test_what_comes_in_goes_out(estimator, kind):
-    if not (carries(estimator, kind) and takes(estimator, kind)):
-        return
     X, obs, var, y = data(estimator)
-    if getattr(estimator, "gene_lengths", None) == "length" and not kind.startswith("anndata"):
-        estimator = clone(estimator).set_params(
-            gene_lengths=var["length"] if kind == "frame" else var["length"].to_numpy()
-        )
-    bare, labels = for_kind(estimator, kind, obs)
+    bare, labels = for_container(estimator, kind, var, obs)
     container = put(kind, X, obs, var)
     out = bare.fit_transform(container, y, **labels)
     if isinstance(estimator, ToArray):
@@ -153,17 +160,13 @@ def test_on_disk_comes_out_lazy(estimator, tmp_path, annotated_cohort):
 # ------------------------------------------------------------------ honesty
 
 
-@every
-@pytest.mark.parametrize("kind", ["anndata", "anndata_csr", "frame"])
-def test_row_independence(estimator, kind, annotated_cohort):
+@with_kinds(["anndata", "anndata_csr", "frame"])
+def test_row_independence(estimator, kind):
     """A row's output is the same alone, in any subset, and with all others."""
-    if not takes(estimator, kind):
-        return
     X, obs, var, y = data(estimator)
-    if getattr(estimator, "gene_lengths", None) == "length":
-        estimator = clone(estimator).set_params(gene_lengths=var["length"])
+    estimator, labels = for_container(estimator, kind, var, obs)
     container = put(kind, X, obs, var)
-    model = fitted(estimator, container, y)
+    model = fitted(estimator, container, y, **labels)
     rows_of = container.iloc if kind == "frame" else container
     whole = dense(apply(model, container))
     rng = np.random.default_rng(0)
@@ -182,17 +185,10 @@ def test_fit_transform_is_fit_then_transform(estimator, annotated_cohort):
     np.testing.assert_array_equal(dense(one), dense(model.transform(X)))
 
 
-@every
-@pytest.mark.parametrize("kind", ["array", "csr_matrix", "frame", "anndata", "anndata_csr"])
+@with_kinds(["array", "csr_matrix", "frame", "anndata", "anndata_csr"])
 def test_the_input_is_not_changed(estimator, kind):
-    if not (carries(estimator, kind) and takes(estimator, kind)):
-        return
     X, obs, var, y = data(estimator)
-    if getattr(estimator, "gene_lengths", None) == "length" and not kind.startswith("anndata"):
-        estimator = clone(estimator).set_params(
-            gene_lengths=var["length"] if kind == "frame" else var["length"].to_numpy()
-        )
-    bare, labels = for_kind(estimator, kind, obs)
+    bare, labels = for_container(estimator, kind, var, obs)
     container = put(kind, X, obs, var)
     before = copy.deepcopy(container)
     out = apply(
@@ -213,23 +209,33 @@ def test_the_input_is_not_changed(estimator, kind):
 # ------------------------------------------------------------------ genes
 
 
-@every
+def reversed_genes(estimator, kind):
+    """Return a model, the container that it was fitted on, and that in another gene order."""
+    X, obs, var, y = data(estimator)
+    estimator, labels = for_container(estimator, kind, var, obs)
+    container = put(kind, X, obs, var)
+    shuffled = container.iloc[:, ::-1] if kind == "frame" else container[:, ::-1]
+    return fitted(estimator, container, y, **labels), container, shuffled
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [e for _, e in CASES if not get_tags(e).no_validation],
+    ids=[i for i, e in CASES if not get_tags(e).no_validation],
+)
 @pytest.mark.parametrize("kind", ["frame", "anndata"])
 def test_other_gene_order_raises_and_names_the_aligner(estimator, kind):
-    X, obs, var, y = data(estimator)
-    if getattr(estimator, "gene_lengths", None) == "length":
-        estimator = clone(estimator).set_params(gene_lengths=var["length"])
-    container = put(kind, X, obs, var)
-    model = fitted(estimator, container, y)
-    if get_tags(estimator).no_validation:  # GeneAligner itself
-        shuffled = container.iloc[:, ::-1] if kind == "frame" else container[:, ::-1]
-        np.testing.assert_array_equal(
-            dense(model.transform(shuffled)), dense(model.transform(container))
-        )
-        return
-    shuffled = container.iloc[:, ::-1] if kind == "frame" else container[:, ::-1]
+    model, _, shuffled = reversed_genes(estimator, kind)
     with pytest.raises(ValueError, match=r"same order as they were in fit.*\n?.*GeneAligner"):
         apply(model, shuffled)
+
+
+@pytest.mark.parametrize("kind", ["frame", "anndata"])
+def test_the_aligner_takes_any_gene_order(kind):
+    model, container, shuffled = reversed_genes(GeneAligner(), kind)
+    np.testing.assert_array_equal(
+        dense(model.transform(shuffled)), dense(model.transform(container))
+    )
 
 
 @every
@@ -273,12 +279,10 @@ def test_names_out_fit_the_columns(estimator, annotated_cohort):
     assert dense(model.transform(X)).shape[1] == len(names)
 
 
-@transformers
+@estimators(having="inverse_transform")
 def test_inverse_transform_gives_the_genes_back(estimator, annotated_cohort):
     X, y = annotated_cohort(estimator)
     model = fitted(estimator, X, y)
-    if not hasattr(model, "inverse_transform"):
-        return
     back = model.inverse_transform(model.transform(X))
     assert dense(back).shape == X.shape
     if isinstance(back, ad.AnnData):
@@ -349,15 +353,18 @@ def test_set_output_pandas_carries_the_annotations(estimator, annotated_cohort):
     np.testing.assert_array_equal(out.to_numpy(), plain)
 
 
-@transformers
-def test_set_output_pandas_on_csr_raises_scikit_learns_error(estimator, annotated_cohort):
-    if not takes(estimator, "anndata_csr"):
-        return
-    X, y = annotated_cohort(estimator, "anndata_csr")
-    if not sp.issparse(getattr(out := clone(estimator).fit_transform(X, y), "X", out)):
-        return
-    with pytest.raises(ValueError, match="The transformer outputs a scipy sparse matrix"):
-        clone(estimator).set_output(transform="pandas").fit_transform(X, y)
+@with_kinds(["anndata_csr"], having="transform")
+def test_set_output_pandas_gives_a_frame_or_on_csr_scikit_learns_error(
+    estimator, kind, annotated_cohort
+):
+    X, y = annotated_cohort(estimator, kind)
+    out = clone(estimator).fit_transform(X, y)
+    framed = clone(estimator).set_output(transform="pandas")
+    if sp.issparse(getattr(out, "X", out)):
+        with pytest.raises(ValueError, match="The transformer outputs a scipy sparse matrix"):
+            framed.fit_transform(X, y)
+    else:
+        assert isinstance(framed.fit_transform(X, y), pd.DataFrame)
 
 
 @every
