@@ -77,7 +77,6 @@ VARIANTS = {
         {"batch_key": "batch", "mean": "geometric"},
         {"batch_key": "batch", "mean": "geometric", "covariate_keys": ("age",)},
     ],
-    "RMANormalizer": [{}, {"normalize": False}],
     "TMMNormalizer": [{}, {"method": "TMMwsp"}, {"reference": "pooled", "log": True}],
     "ToArray": [{}, {"dense": True}],
     "UpperQuartileNormalizer": [{}, {"log": True}],
