@@ -78,7 +78,7 @@ def most_often_highest(chosen, scores, n_genes):
     """
     place = np.empty(len(scores), dtype=int)
     place[ranked(np.where(np.isnan(scores), -np.inf, scores))] = np.arange(len(scores))
-    return first(np.lexsort((place, -chosen.sum(axis=0))), n_genes)
+    return first(np.lexsort((place, -chosen.sum(axis=0))), n_genes) & chosen.any(axis=0)
 
 
 def median_ranks(scores, n_genes):
@@ -205,7 +205,8 @@ class HighlyVariableGenes(GeneSelector):
     Parameters
     ----------
     n_genes : int, default=2000
-        How many genes to keep; all that have a score, if there are fewer.
+        How many genes to keep; all that have a score, if there are fewer. A constant gene has
+        none.
     flavor : {"seurat", "cell_ranger", "seurat_v3"}, default="seurat"
         - ``"seurat"`` [1]_, for log1p of normalised counts: the log dispersion (variance over
           mean, of the values before the log), standardised in 20 bins of log mean.
@@ -371,6 +372,7 @@ class HighlyVariableGenes(GeneSelector):
         self.ranks_, self.n_batches_ = median_ranks(scores, self.n_genes)
         last = np.where(np.isnan(self.ranks_), np.inf, self.ranks_)
         self.support_ = first(np.lexsort((-self.n_batches_, last)), self.n_genes)
+        self.support_ &= self.variances_ > 0
 
     def _judge_logged(self, X, matrix, codes, batched):
         recorded = scale_of(X) if self.layer is None else None

@@ -244,7 +244,7 @@ def cell_ranger_dispersions(means, variances):
     -------
     Dispersions
         A normalised dispersion is infinite where more than half of the bin is alike and the
-        gene is not, NaN where it is.
+        gene is not, NaN where it is, and for a constant gene.
 
     References
     ----------
@@ -253,8 +253,11 @@ def cell_ranger_dispersions(means, variances):
     """
     means = np.where(means == 0, NO_MEAN, means)
     ratios = variances / means
-    edges = np.percentile(means, np.arange(10, 105, 5))
-    bins = np.searchsorted(edges, means, side="left")
+    # Genes of the same counts have the same mean but for rounding: they share a bin.
+    unit = 10.0 ** (np.floor(np.log10(means)) - 11)
+    rounded = np.rint(means / unit) * unit
+    edges = np.percentile(rounded, np.arange(10, 105, 5))
+    bins = np.searchsorted(edges, rounded, side="left")
     centres, spreads = np.empty_like(means), np.empty_like(means)
     for members in _groups(bins):
         centre = np.median(ratios[members])
@@ -263,6 +266,7 @@ def cell_ranger_dispersions(means, variances):
         centres[members], spreads[members] = centre, np.median(deviations) / MAD_OF_NORMAL
     apart = ratios - centres
     apart[np.abs(apart) <= SAME * centres] = 0
+    apart[variances == 0] = np.nan
     with np.errstate(divide="ignore", invalid="ignore"):  # as documented
         return Dispersions(means, ratios, apart / spreads)
 

@@ -6,10 +6,12 @@ CELL = 0.2
 """Share of the span that a cell holds at most before it is cut."""
 MARGIN = 0.005
 """What the range of x is widened by at either end, as a share of it."""
+FEWEST = 4
+"""Points of a neighbourhood: three for a quadratic, and the farthest, which has no weight."""
 
 
 def loess(x, y, span=0.3):
-    """Smooth y along x by local quadratics, as R's ``loess`` does with its default surface.
+    """Smooth y along x by local quadratics, as the original ``loess`` does (netlib, scikit-misc).
 
     The range of x is cut at medians until a cell holds few points. At each vertex a
     quadratic is fitted to the nearest points with tricube weights; between two vertices
@@ -29,8 +31,9 @@ def loess(x, y, span=0.3):
 
     Notes
     -----
-    Where R stops, since so many points share one x that a neighbourhood has no width, the
-    curve is level through their mean; a neighbourhood has three points at least.
+    Where these stop, since so many points share one x that a neighbourhood has no width, the
+    curve is level through their mean. A neighbourhood has four points at least; through
+    fewer than four the curve is level.
 
     References
     ----------
@@ -47,10 +50,10 @@ def loess(x, y, span=0.3):
     True
     """
     n = len(x)
-    if n == 0:
-        return np.empty(0)
+    if n < FEWEST:
+        return np.full(n, y.mean() if n else 0.0)
     vertices = cell_vertices(np.sort(x), int(n * (span * CELL)))
-    size = min(n, max(int(n * span + 1e-5), 3))
+    size = min(n, max(int(n * span + 1e-5), FEWEST))
     values, slopes = np.transpose([local_quadratic(x, y, at, size) for at in vertices])
     return blended(x, vertices, values, slopes)
 
