@@ -20,6 +20,7 @@ from .adapters import GeneAligner as GeneAligner
 from .adapters import OnMatrix as OnMatrix
 from .adapters import ToArray as ToArray
 from .batch_effects import ComBatCorrector as ComBatCorrector
+from .batch_effects import ComBatSeqCorrector as ComBatSeqCorrector
 from .batch_effects import LinearBatchCorrector as LinearBatchCorrector
 from .batch_effects import MeanCenterCorrector as MeanCenterCorrector
 from .batch_effects import RatioCorrector as RatioCorrector

@@ -38,6 +38,11 @@ VARIANTS = {
         {"batch_key": "batch", "reference_batch": "b"},
         {"batch_key": "batch", "covariate_keys": ("age",)},
     ],
+    "ComBatSeqCorrector": [
+        {"batch_key": "batch"},
+        {"batch_key": "batch", "covariate_keys": ("age",)},
+        {"batch_key": "batch", "shrink": True},
+    ],
     "DifferentialExpressionSelector": [
         {"n_genes": 7},
         {"min_log2_fold_change": 0.1, "trend": True, "robust": True},
@@ -77,6 +82,7 @@ VARIANTS = {
         {"batch_key": "batch", "mean": "geometric"},
         {"batch_key": "batch", "mean": "geometric", "covariate_keys": ("age",)},
     ],
+    "SurrogateVariableCorrector": [{"allow_outcome": True, "n_sv": 2}],
     "TMMNormalizer": [{}, {"method": "TMMwsp"}, {"reference": "pooled", "log": True}],
     "ToArray": [{}, {"dense": True}],
     "UpperQuartileNormalizer": [{}, {"log": True}],

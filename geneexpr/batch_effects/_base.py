@@ -321,9 +321,6 @@ class BatchCorrector(GeneTransformer):
 
     # -------------------------------------------------------------- hooks and tags
 
-    _keeps_zeros = False
-    """Whether zeros stay zeros, so that what is sparse stays sparse."""
-
     def _covariate_columns(self, X, covariates, n_samples):
         return covariate_columns(X, self.covariate_keys, covariates, n_samples)
 

@@ -181,14 +181,16 @@ def _matched(counts, samples, genes, depths, codes, design, model):
     for slopes, values in zip(model.slopes, design.T, strict=True):
         predictor = predictor + slopes[genes] * values[samples]
     means = depths[samples] * np.exp(predictor)
-    effects = model.effects[batches, genes]
+    effects, dispersions = model.effects[batches, genes], model.dispersions[batches, genes]
+    new_dispersions = model.dispersion[genes]
     result = counts.astype(np.float64)
-    known = np.flatnonzero(np.isfinite(predictor) & (means > 0))
-    result[known] = match_quantiles(
-        result[known],
-        means[known],
-        model.dispersions[batches, genes][known],
-        (means * np.exp(-effects))[known],
-        model.dispersion[genes][known],
+    differ = (effects != 0) | (dispersions != new_dispersions)
+    at = np.flatnonzero(np.isfinite(predictor) & (means > 0) & differ)
+    result[at] = match_quantiles(
+        result[at],
+        means[at],
+        dispersions[at],
+        (means * np.exp(-effects))[at],
+        new_dispersions[at],
     )
     return result

@@ -16,6 +16,8 @@ GAIN_TOLERANCE = 1e-6
 """A fit of several coefficients ends with an expected gain in likelihood below this."""
 MAX_SCORINGS = 250
 LEAST_DAMPING = 1e-13
+SMALL_DISPERSION = 1e-4
+SMALL_COUNT = 1e-8
 LEAST_PIVOT = 1e-10
 """Pivots of the information below this count as this (genes without counts in a group)."""
 
@@ -88,16 +90,22 @@ def fit_rate(counts, exposures, dispersions, rate):
 
 @_compiled
 def deviance(counts, means, dispersions):
-    """Return the deviance of negative binomial counts."""
+    """Return the deviance of negative binomial counts, as edgeR has it.
+
+    Where a dispersion is below 1e-4 that is an expansion to its second power, poor for large
+    counts: it decides whether a step is taken, so it is part of the reference's numbers.
+    """
     total = 0.0
     for j in range(len(counts)):
-        y, mean = counts[j], means[j]
-        excess = (y - mean) * dispersions[j] / (1.0 + mean * dispersions[j])
-        if abs(excess) < 1e-7:
-            shared = y * excess + (y - mean) / (1.0 + mean * dispersions[j])
+        y, mean, dispersion = counts[j] + SMALL_COUNT, means[j] + SMALL_COUNT, dispersions[j]
+        rest = y - mean
+        value = y * math.log(y / mean)
+        if dispersion < SMALL_DISPERSION:
+            third = 1.0 + dispersion * (rest * 2.0 / 3.0 - y)
+            total += value - rest - 0.5 * rest * rest * dispersion * third
         else:
-            shared = (y + 1.0 / dispersions[j]) * math.log1p(excess)
-        total += (y * math.log(y / mean) if y > 0.0 else 0.0) - shared
+            excess = rest * dispersion / (1.0 + mean * dispersion)
+            total += value - (y + 1.0 / dispersion) * math.log1p(excess)
     return 2.0 * total
 
 

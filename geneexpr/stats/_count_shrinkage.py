@@ -32,7 +32,7 @@ def shrink_count_effects(counts, means, effects, dispersions):
     >>> counts = np.array([[4.0, 6.0], [5.0, 5.0], [900.0, 800.0]])
     >>> effects = np.array([0.1, 0.3, 2.0])
     >>> shrink_count_effects(counts, counts, effects, np.full(3, 0.1))[0].round(3)
-    array([0.3, 0.1, 0.3])
+    array([0.3, 0.1, 2. ])
     """
     from ._count_shrinkage_kernels import posterior_means
 

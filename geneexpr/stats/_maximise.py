@@ -37,12 +37,11 @@ def brent_search(low, high, tolerance):
     --------
     >>> search = brent_search(0.0, 3.0, 1e-6)
     >>> point = next(search)
-    >>> while True:
-    ...     try:
+    >>> try:
+    ...     while True:
     ...         point = search.send(-((point - 2) ** 2))
-    ...     except StopIteration as stop:
-    ...         break
-    >>> round(stop.value, 6)
+    ... except StopIteration as stop:
+    ...     print(round(stop.value, 6))
     2.0
     """
     best = low + GOLDEN * (high - low)
