@@ -20,7 +20,7 @@ TOO_SPARSE = 1e-20
 have the largest sum of square roots."""
 
 
-def factors_against(counts, reference, method="TMM", **options):
+def factors_against(counts, reference, method="TMM", *, center=1.0, **options):
     """Return the normalisation factors of samples against a reference profile.
 
     Parameters
@@ -29,13 +29,15 @@ def factors_against(counts, reference, method="TMM", **options):
     reference : array of shape (n_genes,)
         Counts of the reference.
     method : {"TMM", "TMMwsp"}, default="TMM"
+    center : float, default=1.0
+        What the factors are divided by: the geometric mean of those of the training samples.
     **options
         As `TMMNormalizer`'s.
 
     Returns
     -------
     array of shape (n_samples,)
-        Not centred: the reference itself has the factor 1.
+        Before the division the reference itself has the factor 1.
 
     Examples
     --------
@@ -44,7 +46,7 @@ def factors_against(counts, reference, method="TMM", **options):
     >>> factors_against(counts, counts[0])
     array([1., 1.])
     """
-    return FACTORS[method](counts, reference, **options)
+    return FACTORS[method](counts, reference, **options) / center
 
 
 def reference_row(quartiles):
@@ -186,10 +188,10 @@ class TMMNormalizer(EffectiveSizeNormalizer):
 
     def _factor_function(self):
         return partial(
-            centred_factors,
-            center=self.center_,
+            factors_against,
             reference=self.reference_counts_,
             method=self.method,
+            center=self.center_,
             logratio_trim=self.logratio_trim,
             sum_trim=self.sum_trim,
             weighting=self.weighting,
@@ -250,23 +252,6 @@ def norm_factors(X, method="TMM", **options):
     array([1., 1.])
     """
     return TMMNormalizer(method, **options).fit(X).norm_factors_
-
-
-def centred_factors(counts, center, **options):
-    """Return factors against a reference, divided by the centre of the training factors.
-
-    Parameters
-    ----------
-    counts : array or CSR matrix of shape (n_samples, n_genes)
-    center : float
-    **options
-        As `factors_against` takes them.
-
-    Returns
-    -------
-    array of shape (n_samples,)
-    """
-    return factors_against(counts, **options) / center
 
 
 def expressed_genes(matrix):

@@ -107,9 +107,7 @@ def tmm_factors(
         if len(both) and abundance.min() <= a_cutoff:
             kept = np.flatnonzero(abundance > a_cutoff)
             both, y, ratio, abundance = (v.take(kept) for v in (both, y, ratio, abundance))
-        if len(ratio) == 0 or max(ratio.max(), -ratio.min()) < SAME:
-            return 1.0
-        inner = np.flatnonzero(_untrimmed(ratio, logratio_trim) & _untrimmed(abundance, sum_trim))
+        inner = _inner(ratio, abundance, logratio_trim, sum_trim)
         if len(inner) == 0:
             return 1.0
         ratio = ratio.take(inner)
@@ -124,6 +122,13 @@ def tmm_factors(
 
 def _of_samples(function, counts):
     return np.fromiter(map(function, sample_rows(counts)), np.float64, counts.shape[0])
+
+
+def _inner(ratio, abundance, logratio_trim, sum_trim):
+    """Return the places of what is not trimmed; none where the sample equals the reference."""
+    if len(ratio) == 0 or max(ratio.max(), -ratio.min()) < SAME:
+        return np.empty(0, dtype=np.intp)
+    return np.flatnonzero(_untrimmed(ratio, logratio_trim) & _untrimmed(abundance, sum_trim))
 
 
 def _untrimmed(values, trim):
