@@ -10,7 +10,8 @@ from .._containers import name_some
 from .._validation import TrendWarning
 from ..stats._contrasts import GeneTests
 from ..stats._median_of_ratios import log_count_sums, log_geometric_means, median_ratios
-from ..stats._negative_binomial import CountModel, design_dispersions, dispersion_prior
+from ..stats._negative_binomial import CountModel, design_dispersions
+from ..stats._negative_binomial_prior import dispersion_prior
 from ..stats._wald import WaldFit, join, wald_fit, wald_tests, without_counts
 
 SMALL_PANEL = 10

@@ -3,18 +3,12 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import polygamma
 
-from ._dispersion import GENES_PER_TASK, SMALLEST, mean_trend, parametric_trend
+from ._dispersion import GENES_PER_TASK, SMALLEST
 from ._threads import over_slices
 
-USABLE = 100 * SMALLEST
-"""Dispersions from here on say something about their trend and their spread."""
-SMALLEST_PRIOR_VARIANCE = 0.25
 OUTLYING = 2.0
 """Robust standard deviations above the trend from where on a dispersion is not shrunken."""
-FEW_DF = 3
-MAD_TO_SD = 1.4826
 
 
 class CountModel:
@@ -77,34 +71,6 @@ class GeneDispersions:
     means: np.ndarray
     values: np.ndarray
     coefficients: np.ndarray
-
-
-@dataclass(frozen=True, slots=True)
-class DispersionPrior:
-    """What all genes together say about the dispersion of one.
-
-    Attributes
-    ----------
-    asymptotic, extra : float
-        The trend over the mean is ``asymptotic + extra / mean``.
-    spread : float
-        Robust variance of the logarithms of dispersions around the trend.
-    variance : float
-        The part of it that is not sampling: the variance of the prior.
-    parametric : bool
-        False where no such trend was found, and one value stands for all genes.
-    """
-
-    asymptotic: float
-    extra: float
-    spread: float
-    variance: float
-    parametric: bool = True
-
-    def trend(self, means):
-        """Return the dispersion that genes of these means are expected to have."""
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return self.asymptotic + self.extra / means
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,74 +150,6 @@ def dispersions_of_rows(rows, model) -> GeneDispersions:
         coefficients,
     )
     return GeneDispersions(means, values, coefficients)
-
-
-def dispersion_prior(means, dispersions, df) -> DispersionPrior:
-    """Learn the trend of the dispersions over the mean, and how far genes lie from it.
-
-    Parameters
-    ----------
-    means, dispersions : ndarray of shape (n_genes,)
-        Dispersions of every gene alone; NaN where a gene has none.
-    df : int
-        Residual degrees of freedom.
-
-    Returns
-    -------
-    DispersionPrior
-        With the mean dispersion where no parametric trend is found.
-
-    References
-    ----------
-    Love, Huber, Anders (2014), doi:10.1186/s13059-014-0550-8.
-    """
-    trend = parametric_trend(means, dispersions)
-    asymptotic, extra = (mean_trend(dispersions), 0.0) if trend is None else trend
-    used = dispersions >= USABLE
-    if not used.any():
-        return DispersionPrior(asymptotic, extra, 0.0, SMALLEST_PRIOR_VARIANCE, trend is not None)
-    residuals = np.log(dispersions[used]) - np.log(asymptotic + extra / means[used])
-    centre = np.median(residuals)
-    spread = float((MAD_TO_SD * np.median(np.abs(residuals - centre))) ** 2)
-    if df <= FEW_DF:
-        variance = _matching_variance(residuals, df)
-    else:
-        variance = spread - float(polygamma(1, df / 2))
-    variance = max(variance, SMALLEST_PRIOR_VARIANCE)
-    return DispersionPrior(asymptotic, extra, spread, variance, trend is not None)
-
-
-def _matching_variance(residuals, df):
-    """Find the variance whose sum with sampling noise is most like the residuals.
-
-    With few degrees of freedom the logarithm of a chi-square variate is too skewed for its
-    variance to be subtracted. The reference draws random numbers at this step; here the
-    distribution is computed, so results differ by what chance does there.
-    """
-    edges = np.arange(-20, 21) / 2
-    observed = np.histogram(residuals, edges)[0]
-    observed = observed / max(1, observed.sum()) * 2
-    steps = np.linspace(-40, 10, 5001)
-    density = np.exp(df / 2 * (steps - np.log(2 / df)) - df * np.exp(steps) / 2)
-    density /= density.sum()
-    variances = np.arange(0, 8.001, 0.02)
-    divergences = [_divergence(observed, _binned(edges, steps, density, v)) for v in variances]
-    return float(variances[int(np.argmin(divergences))])
-
-
-def _binned(edges, steps, density, variance):
-    from scipy.special import ndtr
-
-    if variance == 0:
-        cumulative = np.interp(edges, steps, np.cumsum(density))
-    else:
-        cumulative = ndtr((edges[:, None] - steps) / np.sqrt(variance)) @ density
-    return 2 * np.diff(cumulative) / (cumulative[-1] - cumulative[0])
-
-
-def _divergence(observed, expected):
-    small = observed[observed > 0].min()
-    return np.sum(observed * (np.log(observed + small) - np.log(expected + small)))
 
 
 def fit_rows(rows, alone, model, prior) -> CountFit:
