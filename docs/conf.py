@@ -43,7 +43,10 @@ sphinx_gallery_conf = {
 html_theme = "pydata_sphinx_theme"
 html_title = "geneexpr"
 html_copy_source = False
-html_sidebars = {page: [] for page in ("index", "quickstart", "annotations", "own_transformer")}
+GUIDE = ("normalization", "selection", "differential_expression")
+html_sidebars = {
+    page: [] for page in ("index", "quickstart", "annotations", "own_transformer", *GUIDE)
+}
 html_math_renderer = "mathml"
 html_theme_options = {
     "show_prev_next": False,
