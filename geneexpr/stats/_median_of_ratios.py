@@ -98,7 +98,7 @@ def median_ratios(counts, log_means):
 
 def _log_scale_median(ratios):
     """Return the median of the ratios that are not zero."""
-    n = np.count_nonzero(ratios)
+    n = np.count_nonzero(ratios > 0)
     if n == 0:
         return np.nan
     n_zero = len(ratios) - n

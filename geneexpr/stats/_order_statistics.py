@@ -35,7 +35,7 @@ def order_statistics(values, ranks):
     >>> [float(x) for x in order_statistics(np.array([7.0, 1.0, 5.0, 3.0]), (1, 2))]
     [3.0, 5.0]
     """
-    return [value for value, _ in ranked(values, ranks)]
+    return [np.partition(near, place)[place] for near, place, _ in _neighbours(values, ranks)]
 
 
 def ranked(values, ranks):
@@ -43,19 +43,25 @@ def ranked(values, ranks):
 
     The average rank is that of all values equal to it, from 1.
     """
+    for near, place, n_below in _neighbours(values, ranks):
+        value = np.partition(near, place)[place]
+        yield value, n_below + _average_rank(near, value)
+
+
+def _neighbours(values, ranks):
+    """Yield for each rank the values of its bin, its place in them, and how many are below."""
     if len(values) <= SMALL:
-        ordered = np.partition(values, ranks)
-        for rank in ranks:
-            yield ordered[rank], _average_rank(values, ordered[rank])
+        yield from ((values, rank, 0) for rank in ranks)
         return
     bins = _bins(values)
     until = np.bincount(bins).cumsum()
+    found = {}
     for rank in ranks:
-        at = np.searchsorted(until, rank, side="right")
-        members = values.take(np.flatnonzero(bins == at))
-        before = until[at] - len(members)
-        value = np.partition(members, rank - before)[rank - before]
-        yield value, before + _average_rank(members, value)
+        at = int(until.searchsorted(rank, side="right"))
+        if at not in found:
+            found[at] = values.take((bins == at).nonzero()[0])
+        n_below = int(until[at]) - len(found[at])
+        yield found[at], rank - n_below, n_below
 
 
 def _average_rank(values, value):
@@ -68,6 +74,4 @@ def _bins(values):
     low, high = sample[OUTER], sample[-1 - OUTER]
     bins = values - low
     bins *= (BINS - 1) / (high - low) if high > low else 0
-    np.maximum(bins, 0, out=bins)
-    np.minimum(bins, BINS - 1, out=bins)
-    return bins.astype(np.intp)
+    return bins.clip(0, BINS - 1, out=bins).astype(np.intp)
