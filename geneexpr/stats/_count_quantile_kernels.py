@@ -10,6 +10,10 @@ from numba import njit
 
 from ._count_glm_kernels import log_gamma, log_rising
 
+MOST_SUMMED = 192.0
+"""Up to such counts and means, adding up is faster than an incomplete beta function."""
+LEAST_MASS = 1e-280
+
 _compiled = njit(cache=True, nogil=True, error_model="numpy")
 
 
@@ -70,3 +74,55 @@ def guess(targets, scores, means, dispersions, result):
         z = scores[i]
         value = means[i] + deviation * (z + skewness * (z * z - 1.0) / 6.0)
         result[i] = max(0.0, math.floor(value + 0.5)) if np.isfinite(value) else 0.0
+
+
+@_compiled
+def match_small(counts, means, dispersions, new_means, new_dispersions, near_one, slack, result):
+    """Match small counts by adding up probabilities from 0 on; fill in -1 for the others.
+
+    Parameters
+    ----------
+    counts, means, dispersions, new_means, new_dispersions : array of shape (n,)
+    near_one, slack : float
+        As `match_quantiles` has them.
+    result : array of shape (n,)
+    """
+    for i in range(len(counts)):
+        result[i] = -1.0
+        below = math.floor(counts[i] - 1.0 + 1e-7)
+        if below > MOST_SUMMED or new_means[i] > MOST_SUMMED:
+            continue
+        p, _, complete = _add_up(below, np.inf, means[i], dispersions[i])
+        if not complete:
+            continue
+        if abs(p - 1.0) < near_one:
+            result[i] = counts[i]
+            continue
+        _, found, complete = _add_up(
+            4.0 * MOST_SUMMED, p * (1.0 - slack), new_means[i], new_dispersions[i]
+        )
+        if complete and found < 4.0 * MOST_SUMMED:
+            result[i] = found + 1.0
+
+
+@_compiled
+def _add_up(most, target, mean, dispersion):
+    """Add up probabilities from 0 to a count, or until they reach a target.
+
+    Returns
+    -------
+    reached, count : float
+    complete : bool
+        False where the first of them is too small to go on from.
+    """
+    inflation = mean * dispersion
+    mass = math.exp(-math.log1p(inflation) / dispersion)
+    if mass < LEAST_MASS:
+        return 0.0, 0.0, False
+    rate = mean / (1.0 + inflation)
+    reached, count = mass, 0.0
+    while count < most and reached < target:
+        mass *= rate * (1.0 + count * dispersion) / (count + 1.0)
+        count += 1.0
+        reached += mass
+    return reached, count, True

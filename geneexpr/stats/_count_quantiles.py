@@ -86,11 +86,25 @@ def match_quantiles(counts, means, dispersions, new_means, new_dispersions):
     >>> match_quantiles(counts, 4 * two, two / 10, two, two / 10)
     array([ 1.,  1., 90.])
     """
+    from ._count_quantile_kernels import match_small
+
     result = counts.astype(np.float64)
     at = np.flatnonzero(counts > 1)
+    some = [v[at] for v in (result, means, dispersions, new_means, new_dispersions)]
+    small = np.empty(len(at))
+    match_small(*some, NEAR_ONE, _SLACK, small)
+    result[at] = small
+    large = at[small < 0]
+    result[large] = _match_large(
+        *(v[large] for v in (counts, means, dispersions, new_means, new_dispersions))
+    )
+    return result
+
+
+def _match_large(counts, means, dispersions, new_means, new_dispersions):
+    result = counts.astype(np.float64)
     # As a fractional count lies between two whole ones, so does the number below it.
-    p = cumulative(np.floor(counts[at] - 1 + 1e-7), means[at], dispersions[at])
-    inside = np.abs(p - 1) >= NEAR_ONE
-    at, p = at[inside], p[inside]
-    result[at] = 1 + quantiles(p, new_means[at], new_dispersions[at])
+    p = cumulative(np.floor(result - 1 + 1e-7), means, dispersions)
+    inside = np.flatnonzero(np.abs(p - 1) >= NEAR_ONE)
+    result[inside] = 1 + quantiles(p[inside], new_means[inside], new_dispersions[inside])
     return result
