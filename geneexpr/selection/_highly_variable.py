@@ -24,7 +24,7 @@ from ..stats._highly_variable import (
 from ._variance import TIE, ranked
 
 FLAVORS = ("seurat", "cell_ranger", "seurat_v3")
-SCALE_ROWS = 2**18
+SCALE_ROWS = 2**16
 """How many rows (or entries of CSR) of a large block are looked at to judge its scale."""
 DISPERSIONS = {"seurat": seurat_dispersions, "cell_ranger": cell_ranger_dispersions}
 
@@ -134,35 +134,39 @@ def varied(matrix, codes, sums):
     return means, variances
 
 
-def before_log(values, base=None):
+def before_log(values, base):
     """Return the values before ``log(1 + x)`` to this base was taken of them.
 
     Parameters
     ----------
     values : array
-        Not negative, else it raises.
-    base : float, optional
-        Without it the values are returned as they are.
+    base : float
 
     Returns
     -------
     array like ``values``
+        Infinite where a value is too large to be a logarithm.
     """
-    if values.size and values.min() < 0:
+    with np.errstate(over="ignore"):
+        return np.expm1(values if base == np.e else values * values.dtype.type(np.log(base)))
+
+
+def check_sums(sums, names):
+    """Raise where sums of genes tell negative values, or values that were never logged."""
+    negative = np.isnan(sums).any(axis=(0, 2))
+    if negative.any():
         raise ValueError(
             "Negative values in data passed to HighlyVariableGenes: log1p of normalised counts "
-            f"was expected, got {values.min():g}. Give values that are not centred."
+            f"was expected, got negative ones for {int(negative.sum())} of {len(negative)} genes: "
+            f"{name_some(names[negative])}. Give values that are not centred."
         )
-    if base is None:
-        return values
-    with np.errstate(over="ignore"):
-        values = np.expm1(values if base == np.e else values * values.dtype.type(np.log(base)))
-    if np.isposinf(values.max(initial=0)):
+    endless = np.isinf(sums).any(axis=(0, 2))
+    if endless.any():
         raise ValueError(
-            f"X holds values too large for logarithms to the base {base:.3g}. If these are counts, "
-            "use flavor='seurat_v3', or log them first."
+            f"X holds values too large to be logarithms, for {int(endless.sum())} of "
+            f"{len(endless)} genes: {name_some(names[endless])}. If these are counts, use "
+            "flavor='seurat_v3', or log them first."
         )
-    return values
 
 
 def warn_counts(block):
@@ -377,7 +381,7 @@ class HighlyVariableGenes(GeneSelector):
     def _judge_logged(self, X, matrix, codes, batched):
         recorded = scale_of(X) if self.layer is None else None
         base = self.base or (recorded or {}).get("base") or np.e
-        unlog = partial(before_log, base=base if self.flavor == "seurat" else None)
+        unlog = partial(before_log, base=base) if self.flavor == "seurat" else None
         n_batches = codes.max() + 1
 
         def summarise(block, codes):
@@ -385,7 +389,9 @@ class HighlyVariableGenes(GeneSelector):
                 warn_counts(block)
             return gene_sums_by_batch(block, codes, n_batches, unlog)
 
-        means, variances = varied(matrix, codes, fold(matrix, summarise, np.add, codes))
+        sums = fold(matrix, summarise, np.add, codes)
+        check_sums(sums, getattr(self, "feature_names_in_", np.arange(sums.shape[1])))
+        means, variances = varied(matrix, codes, sums)
         of_batches = [self._of_batch(*of, batched) for of in zip(means, variances, strict=True)]
         means, dispersions, normalized, chosen = (
             np.stack(part) for part in zip(*of_batches, strict=True)

@@ -3,6 +3,7 @@
 Imported by the functions that need it only, since numba takes a second to load.
 """
 
+import numpy as np
 from numba import njit
 
 
@@ -18,13 +19,15 @@ def add_sums(data, indices, indptr, codes, sums):
         Of any part of a matrix: it need not begin with 0.
     codes : array of int of shape (n_samples,)
     sums : array of shape (n_batches, n_genes, 2)
-        Added to in place.
+        Added to in place; NaN where a value is negative.
     """
     first = indptr[0]
     for i in range(len(indptr) - 1):
         of_batch = sums[codes[i]]
         for j in range(indptr[i] - first, indptr[i + 1] - first):
-            gene, value = indices[j], data[j]
+            gene, value = indices[j], float(data[j])
+            if value < 0:
+                value = np.nan
             of_batch[gene, 0] += value
             of_batch[gene, 1] += value * value
 

@@ -39,6 +39,7 @@ def gene_sums_by_batch(block, codes, n_batches, transform=None):
     Returns
     -------
     ndarray of shape (n_batches, n_genes, 2)
+        NaN for a gene with a negative value in the batch.
 
     Examples
     --------
@@ -53,7 +54,9 @@ def gene_sums_by_batch(block, codes, n_batches, transform=None):
 
     def values(rows):
         tile = block[rows]
-        return (tile if transform is None else transform(tile)).astype(np.float64)
+        tile = (tile if transform is None else transform(tile)).astype(np.float64)
+        tile[tile < 0] = np.nan
+        return tile
 
     return _dense_sums(block, codes, n_batches, values)
 
@@ -92,7 +95,7 @@ def _sparse_sums(block, codes, n_batches, kernel, given, transform=None):
 
     def of_rows(rows):
         sums = np.zeros((n_batches, n_genes, 2))
-        for tile in _tiles(block.indptr, rows):
+        for tile in [rows] if transform is None else _tiles(block.indptr, rows):
             indptr = block.indptr[tile.start : tile.stop + 1]
             stored = slice(indptr[0], indptr[-1])
             data = block.data[stored]
