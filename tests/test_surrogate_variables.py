@@ -65,6 +65,10 @@ def test_local_rates_rise_with_p_and_stay_below_one():
     assert rates.max() <= 1
 
 
+def test_p_values_that_are_all_alike_have_a_rate():
+    assert local_fdr(np.full(50, 1e-12)).max() < 1e-3
+
+
 def test_the_kernel_density_is_the_mean_of_its_kernels():
     x = np.random.default_rng(0).normal(size=300)
     grid, heights = kernel_density(x)

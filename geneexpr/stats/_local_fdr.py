@@ -110,7 +110,7 @@ def kernel_density(x, *, adjust=1.0):
 
 
 def _bandwidth(x):
-    spread = x.std(ddof=1) if len(x) > 1 else 0.0
+    spread = x.std(ddof=1) if x.min() < x.max() else 0.0
     quartiles = np.quantile(x, [0.25, 0.75])
     narrow = min(spread, (quartiles[1] - quartiles[0]) / 1.34) or spread or abs(x[0]) or 1.0
     return 0.9 * narrow * len(x) ** -0.2
