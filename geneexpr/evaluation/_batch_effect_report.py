@@ -15,6 +15,7 @@ from ._variance_partition import total_shares, variance_partition
 
 _N_COMPONENTS = 20
 _ALPHA = 0.05
+_COLUMNS = ["value", "no_batch_effect", "batches_apart"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +25,9 @@ class BatchEffectReport:
     Attributes
     ----------
     measures : DataFrame
-        Indexed by measure: ``value``, and ``no_batch_effect``, what to expect of data without
-        one (NaN for what measures the class).
+        Indexed by measure: ``value``, ``no_batch_effect``, what to expect of data without one,
+        and ``batches_apart``, the value where batches do not overlap (NaN for what measures
+        the class).
     genes : DataFrame
         Of `variance_partition`: shares of variance of every gene.
     components : DataFrame
@@ -63,13 +65,13 @@ class BatchEffectReport:
 
     def __str__(self):
         sizes = ", ".join(f"{name} ({n})" for name, n in self.batches["n_samples"].items())
-        table = self.measures.rename(columns={"no_batch_effect": "without batch effect"})
+        table = self.measures.rename(columns=lambda name: name.replace("_", " ")).rename_axis(None)
         lines = table.to_string(float_format=lambda v: f"{v:.2f}", na_rep="").splitlines()
         return "\n".join([f"Batches: {sizes}", *lines, "", self._in_words()])
 
     def _in_words(self):
         value = self.measures["value"]
-        auc, most = value["AUC of predicting the batch"], self.batches["auc"]
+        auc, most = value["batch AUC"], self.batches["auc"]
         if np.isnan(auc):
             said = "The batches share no class, so nothing tells their effect from the class."
         elif auc > 0.75:
@@ -83,9 +85,11 @@ class BatchEffectReport:
             )
         else:
             said = f"A linear classifier does not tell the batches apart (AUC {auc:.2f})."
-        share = value.get("variance that only the class explains")
+            if auc < 0.45:
+                said += " It is below 0.5 since the batches were centred on these very samples."
+        share = value.get("variance by class alone")
         if share is not None:
-            by_batch = value["variance that only the batch explains"]
+            by_batch = value["variance by batch alone"]
             said += f" Batch explains {by_batch:.0%} of the variance, class {share:.0%}."
         return said
 
@@ -131,11 +135,11 @@ def batch_effect_report(
     >>> before = batch_effect_report(X, batch_key="batch", condition="condition")
     >>> corrected = ComBatCorrector(batch_key="batch").fit_transform(X)
     >>> after = batch_effect_report(corrected, batch_key="batch", condition="condition")
-    >>> before.compare(after).loc["variance that only the batch explains"].round(1)
+    >>> before.compare(after).loc["variance by batch alone"].round(1)
     before             0.2
     after              0.0
     no_batch_effect    0.0
-    Name: variance that only the batch explains, dtype: float64
+    Name: variance by batch alone, dtype: float64
     """
     labels = {"batch_key": batch_key, "batch": batch, "condition": condition}
     genes = variance_partition(X, **labels)
@@ -147,12 +151,12 @@ def batch_effect_report(
     rows = [
         *_variance_rows(genes, components, samples),
         *_neighbour_rows(samples),
-        ("AUC of predicting the batch", batches["auc"].mean(), 0.5),
+        ("batch AUC", batches["auc"].mean(), 0.5, 1.0),
     ]
     if samples.condition is not None:
         widths = silhouette_widths(samples.first(_N_COMPONENTS), samples.condition.codes)
-        rows.append(("silhouette of the classes", widths.mean(), np.nan))
-    measures = pd.DataFrame(rows, columns=["measure", "value", "no_batch_effect"])
+        rows.append(("class silhouette", widths.mean(), np.nan, np.nan))
+    measures = pd.DataFrame(rows, columns=["measure", *_COLUMNS])
     return BatchEffectReport(
         measures.set_index("measure"), genes, components, batches, _points(samples)
     )
@@ -162,22 +166,22 @@ def _variance_rows(genes, components, samples):
     shares, total = total_shares(genes), components.loc["total"]
     n_samples, n_batches = len(samples.points), len(samples.batch.levels)
     chance = (n_batches - 1) / (n_samples - 1)
-    only = "variance that only the batch explains"
-    yield only, shares["batch"], chance
+    only = "variance by batch alone"
+    yield only, shares["batch"], chance, 1.0
     if "condition" in shares:
-        yield "variance that only the class explains", shares["condition"], np.nan
-    yield "variance of the batch, PVCA", total["batch"], 0.0
+        yield "variance by class alone", shares["condition"], np.nan, np.nan
+    yield "PVCA, batch", total["batch"], 0.0, 1.0
     if "condition" in total:
-        yield "variance of the class, PVCA", total["condition"], np.nan
+        yield "PVCA, class", total["condition"], np.nan, np.nan
 
 
 def _neighbour_rows(samples):
     widths = silhouette_table(samples, _N_COMPONENTS)["silhouette"]
-    yield "silhouette of the batches", widths.mean(), 0.0
+    yield "batch silhouette", widths.mean(), 0.0, 1.0
     rejected = kbet_table(samples, alpha=_ALPHA, n_components=_N_COMPONENTS)["rejected"]
-    yield "kBET, share rejected", rejected.mean(), _ALPHA
+    yield "kBET rejection rate", rejected.mean(), _ALPHA, 1.0
     around = lisi_table(samples, n_components=_N_COMPONENTS)
-    yield "LISI, batches around a sample", around["lisi"].mean(), around["expected"].mean()
+    yield "mean LISI", around["lisi"].mean(), around["expected"].mean(), 1.0
 
 
 def _points(samples):

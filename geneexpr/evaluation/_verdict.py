@@ -1,6 +1,7 @@
 """The words of the leakage audit: numbers in, sentences out."""
 
 import numpy as np
+from scipy.stats import ttest_1samp
 
 from .._containers import name_some
 
@@ -28,7 +29,7 @@ def write_verdict(scores, batches, shuffled, steps, metric, chance):
     value = dict(zip(names, scores["score"].tolist(), strict=True))
     value |= {"metric": metric, "chance": chance}
     signal = _shows_signal(value["within"], shuffled["within"].dropna())
-    problems = [*_from_scores(value, shuffled), *_from_steps(steps)]
+    problems = [*_from_scores(value, shuffled, signal), *_from_steps(steps)]
     cautions = [*_limits(value, batches, shuffled, signal), *_new_batches(steps)]
     return _headline(value, problems, signal), tuple(problems), tuple(cautions)
 
@@ -52,23 +53,24 @@ def _headline(value, problems, signal):
     )
 
 
-def _from_scores(value, shuffled):
-    metric, chance, empty = value["metric"], value["chance"], value["empty"]
-    pooled, within = value["pooled"], value["within"]
+def _from_scores(value, shuffled, signal):
+    metric, chance, pooled = value["metric"], value["chance"], value["pooled"]
+    within = value["within"]
     if np.isnan(within):
         yield (
             "No batch holds two classes, so batch and outcome cannot be told apart: no score on "
             "these data says anything of the outcome. Get batches that hold several classes."
         )
         return
-    if empty - chance > _MARGIN and _above(shuffled["pooled"], chance):
+    inflated = pooled - chance > _MARGIN and pooled - within > max(_MARGIN, 2 * _noise(shuffled))
+    if _by_batch(value, shuffled) and (inflated or not signal):
         yield (
             f"Where no signal is left (labels shuffled within batches), the pooled {metric} still "
-            f"is {_two(empty)}: that much comes from classes being spread unevenly over the "
-            "batches, or from a step that writes the outcome into the data. Quote the score "
+            f"is {_two(value['empty'])}: that much comes from classes being spread unevenly over "
+            "the batches, or from a step that writes the outcome into the data. Quote the score "
             f"within batches ({_two(within)}) or on batches left out, not the pooled one."
         )
-    elif pooled - chance > _MARGIN and pooled - within > max(_MARGIN, 2 * _noise(shuffled)):
+    elif inflated:
         yield (
             f"Of the pooled {metric} of {_two(pooled)}, {_two(within)} is left among samples of "
             "the same batch: the model also tells batches apart. Quote the score within batches."
@@ -128,6 +130,12 @@ def _limits(value, batches, shuffled, signal):
             f"On a batch that it has not seen the model scores {_two(left_out)}, not "
             f"{_two(within)}: expect that for a new site."
         )
+    if signal and _by_batch(value, shuffled) and value["pooled"] - within <= _MARGIN:
+        yield (
+            f"Classes are spread unevenly over the batches: batch alone gives a pooled {metric} of "
+            f"{_two(value['empty'])}. The score within batches ({_two(within)}) does not profit "
+            "from that; quote it."
+        )
     failed = batches.index[batches["error"] != ""]
     if len(failed):
         yield (
@@ -159,15 +167,23 @@ def _shows_signal(observed, shuffled):
     return bool((1 + above) / (1 + len(shuffled)) <= 0.05 or (len(shuffled) < 19 and above == 0))
 
 
+def _by_batch(value, shuffled):
+    """Tell whether shuffled labels are predicted, which only the batch can do."""
+    above = value["empty"] - value["chance"] > _MARGIN
+    return above and _above(shuffled["pooled"], value["chance"])
+
+
 def _noise(shuffled):
     gaps = (shuffled["pooled"] - shuffled["within"]).dropna()
     return gaps.std() if len(gaps) > 1 else 0.0
 
 
 def _above(values, chance):
-    """Tell whether the mean is more than two standard errors above chance."""
-    error = values.std() / np.sqrt(len(values)) if len(values) > 1 else 0.0
-    return values.mean() - chance > 2 * error
+    """Tell whether the mean of permutations is above chance, by a t test at 1 %."""
+    values = values.dropna()
+    if len(values) < 2 or values.std() == 0:
+        return len(values) > 1 and values.mean() > chance
+    return ttest_1samp(values, chance, alternative="greater").pvalue < 0.01
 
 
 def _two(number):
