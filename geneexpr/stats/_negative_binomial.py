@@ -168,7 +168,8 @@ def fit_rows(rows, alone, model, prior) -> CountFit:
     CountFit
         NaN for a gene without counts.
     """
-    from ._negative_binomial_kernels import coefficients_of, shrunken_dispersions_of
+    from ._negative_binomial_glm import coefficients_of
+    from ._negative_binomial_kernels import shrunken_dispersions_of
 
     n_genes, n = rows.shape
     p = model.columns.shape[1]

@@ -1,8 +1,6 @@
-"""Compiled loops of `_negative_binomial`: one gene at a time, its samples contiguous.
+"""Compiled loops that find the dispersions of negative binomial regressions, gene by gene.
 
-Imported by the functions that need it only, since numba takes a second to load. The iterations,
-their starts and their stopping rules are those of the reference, since its digits depend on
-them.
+As `_dispersion_kernels` does it for a common mean, with the means of any design and a prior.
 """
 
 import math
@@ -18,68 +16,14 @@ from ._dispersion_kernels import (
     TOLERANCE,
     log_gamma_and_slope,
 )
-
-SMALLEST_MEAN = 0.5
-"""Floor of the expected counts that weights and likelihoods of dispersions are taken at."""
-RIDGE = 1e-6 / math.log(2) ** 2
-"""Penalty of the squared coefficients, which keeps a group of zeros finite."""
-DEVIANCE_TOLERANCE = 1e-8
-LARGEST_COEFFICIENT = 30.0
-STATIC = 1e-12
-"""Relative gain at which the damped iterations stop."""
-LOG_2 = math.log(2)
-
-
-@njit(cache=True, nogil=True)
-def factorise(A):
-    """Put the Cholesky factor into the lower triangle; False where A is not positive."""
-    p = len(A)
-    for i in range(p):
-        for j in range(i + 1):
-            total = A[i, j]
-            for k in range(j):
-                total -= A[i, k] * A[j, k]
-            if i > j:
-                A[i, j] = total / A[j, j]
-            elif total > 0.0:
-                A[i, i] = math.sqrt(total)
-            else:
-                return False
-    return True
-
-
-@njit(cache=True, nogil=True)
-def solve(factor, b):
-    """Solve A x = b in place of b, given the Cholesky factor of A."""
-    p = len(b)
-    for i in range(p):
-        for k in range(i):
-            b[i] -= factor[i, k] * b[k]
-        b[i] /= factor[i, i]
-    for i in range(p - 1, -1, -1):
-        for k in range(i + 1, p):
-            b[i] -= factor[k, i] * b[k]
-        b[i] /= factor[i, i]
-
-
-@njit(cache=True, nogil=True)
-def cross_product(design, weights, ridge, A):
-    """Fill A with the weighted products of the columns of a design."""
-    n, p = design.shape
-    A[:] = 0.0
-    for j in range(n):
-        for a in range(p):
-            scaled = weights[j] * design[j, a]
-            if scaled != 0.0:
-                for b in range(a + 1):
-                    A[a, b] += scaled * design[j, b]
-    for a in range(p):
-        A[a, a] += ridge
-        for b in range(a):
-            A[b, a] = A[a, b]
-
-
-# ------------------------------------------------------------------ dispersions
+from ._negative_binomial_glm import (
+    cross_product,
+    expected_counts,
+    factorise,
+    regress,
+    solve,
+    times,
+)
 
 
 @njit(cache=True, nogil=True)
@@ -187,17 +131,17 @@ def best_on_grid(counts, means, design, smallest, largest, prior_mean, prior_var
 
 
 @njit(cache=True, nogil=True)
-def start_dispersion(values, linear, inverse_factor, n_terms, smallest, largest):
-    """Return the mean normalised count and the lesser of two estimates by moments."""
+def start_dispersion(values, mean, linear, inverse_factor, n_terms, smallest, largest):
+    """Return the lesser of two estimates by moments, of normalised counts."""
     n = len(values)
-    mean, squares, rough = values.mean(), 0.0, 0.0
+    squares, rough = 0.0, 0.0
     for j in range(n):
         squares += (values[j] - mean) ** 2
         floored = max(linear[j], 1.0)
         rough += ((values[j] - floored) ** 2 - floored) / (floored * floored)
     rough = max(rough / (n - n_terms), 0.0)
     moments = (squares / (n - 1) - inverse_factor * mean) / (mean * mean)
-    return mean, min(max(smallest, min(rough, moments)), largest)
+    return min(max(smallest, min(rough, moments)), largest)
 
 
 @njit(cache=True, nogil=True)
@@ -210,17 +154,22 @@ def dispersions_of(
     """
     n_genes, n = counts.shape
     p = design.shape[1]
-    inverse_factor = (1.0 / factors).mean()
-    expected, unused = np.empty(n), np.empty((3, n))
+    inverse_factor = 0.0
+    for j in range(n):
+        inverse_factor += 1.0 / factors[j] / n
+    expected, unused, values = np.empty(n), np.empty((3, n)), np.empty(n)
     for i in range(n_genes):
-        values = counts[i] / factors
-        coefficients[i] = projector @ values
-        if values.sum() <= 0.0:
+        total = 0.0
+        for j in range(n):
+            values[j] = counts[i, j] / factors[j]
+            total += values[j]
+        times(projector, values, coefficients[i])
+        if total <= 0.0:
             means[i], result[i] = 0.0, np.nan
             continue
-        means[i], start = start_dispersion(
-            values, design @ coefficients[i], inverse_factor, p, smallest, largest
-        )
+        means[i] = total / n
+        times(design, coefficients[i], expected)
+        start = start_dispersion(values, means[i], expected, inverse_factor, p, smallest, largest)
         if not linear:
             regress(counts[i], factors, design, projector, start, coefficients[i], unused)
         expected_counts(factors, design, coefficients[i], linear, expected)
@@ -233,15 +182,6 @@ def dispersions_of(
         if (iterations == 1 or iterations == MAX_ITERATIONS) and found > smallest * 10:
             found = best_on_grid(counts[i], expected, design, smallest, largest, 0.0, np.inf)
         result[i] = min(max(found, smallest), largest)
-
-
-@njit(cache=True, nogil=True)
-def expected_counts(factors, design, coefficients, linear, expected):
-    """Fill in the expected counts of one gene, floored."""
-    predicted = design @ coefficients
-    for j in range(len(factors)):
-        mean = predicted[j] if linear else math.exp(predicted[j])
-        expected[j] = max(mean * factors[j], SMALLEST_MEAN)
 
 
 @njit(cache=True, nogil=True)
@@ -282,134 +222,3 @@ def shrunken_dispersions_of(
                 counts[i], expected, design, smallest, largest, math.log(trend[i]), prior_variance
             )
         result[i] = min(max(found, smallest), largest)
-
-
-# ------------------------------------------------------------------ coefficients
-
-
-@njit(cache=True, nogil=True)
-def log_likelihood(counts, means, alpha):
-    """Return the negative binomial log likelihood, up to what depends on the counts alone."""
-    total = 0.0
-    for j in range(len(counts)):
-        scaled = means[j] * alpha
-        total -= math.log1p(scaled) / alpha
-        if counts[j] > 0.0:
-            total += counts[j] * math.log(scaled / (1.0 + scaled))
-    return total
-
-
-@njit(cache=True, nogil=True)
-def regress(counts, factors, design, projector, alpha, coefficients, work):
-    """Fit the coefficients of one gene by reweighted least squares; True where they converge.
-
-    ``coefficients`` are filled in; ``work`` of shape (3, n_samples) is left with the expected
-    counts, floored, in its first row. Where the iteration does not converge, damped steps climb to
-    the same optimum.
-    """
-    n, p = design.shape
-    means, weights, response = work[0], work[1], work[2]
-    coefficients[:] = projector @ np.log(counts / factors + 0.1)
-    start = coefficients.copy()
-    constant = 0.0
-    for j in range(n):
-        constant += (
-            math.lgamma(counts[j] + 1.0 / alpha)
-            - math.lgamma(1.0 / alpha)
-            - math.lgamma(counts[j] + 1.0)
-        )
-    expected_counts(factors, design, coefficients, False, means)
-    information, old, converged = np.empty((p, p)), 0.0, False
-    for iteration in range(MAX_ITERATIONS):
-        for j in range(n):
-            weights[j] = means[j] / (1.0 + alpha * means[j])
-            response[j] = math.log(means[j] / factors[j]) + (counts[j] - means[j]) / means[j]
-        cross_product(design, weights, RIDGE, information)
-        if not factorise(information):
-            break
-        coefficients[:] = (weights * response) @ design
-        solve(information, coefficients)
-        if not (np.abs(coefficients) <= LARGEST_COEFFICIENT).all():
-            break
-        expected_counts(factors, design, coefficients, False, means)
-        deviance = -2.0 * (constant + log_likelihood(counts, means, alpha))
-        if iteration and abs(deviance - old) / (abs(deviance) + 0.1) < DEVIANCE_TOLERANCE:
-            converged = iteration < MAX_ITERATIONS - 1
-            break
-        old = deviance
-    if not converged:
-        if not (np.abs(coefficients) <= LARGEST_COEFFICIENT).all():
-            coefficients[:] = start
-        climb_coefficients(counts, factors, design, alpha, coefficients)
-        expected_counts(factors, design, coefficients, False, means)
-    return converged
-
-
-@njit(cache=True, nogil=True)
-def penalised(counts, factors, design, alpha, coefficients, means):
-    """Return the penalised log likelihood; the expected counts, not floored, are filled in."""
-    predicted = design @ coefficients
-    for j in range(len(factors)):
-        means[j] = max(math.exp(predicted[j]) * factors[j], 1e-300)
-    return log_likelihood(counts, means, alpha) - 0.5 * RIDGE * (coefficients**2).sum()
-
-
-@njit(cache=True, nogil=True)
-def climb_coefficients(counts, factors, design, alpha, coefficients):
-    """Climb to the optimum of the penalised likelihood, which is concave, by damped steps."""
-    n, p = design.shape
-    means, weights, residuals, information = np.empty(n), np.empty(n), np.empty(n), np.empty((p, p))
-    limit = LARGEST_COEFFICIENT * LOG_2
-    value = penalised(counts, factors, design, alpha, coefficients, means)
-    for _ in range(MAX_ITERATIONS):
-        for j in range(n):
-            weights[j] = means[j] / (1.0 + alpha * means[j])
-            residuals[j] = (counts[j] - means[j]) / (1.0 + alpha * means[j])
-        cross_product(design, weights, RIDGE, information)
-        if not factorise(information):
-            return
-        step = residuals @ design - RIDGE * coefficients
-        solve(information, step)
-        gain = -1.0
-        for _ in range(30):
-            proposal = np.minimum(np.maximum(coefficients + step, -limit), limit)
-            gain = penalised(counts, factors, design, alpha, proposal, means) - value
-            if gain >= 0.0:
-                break
-            step /= 2.0
-        if not gain >= 0.0:
-            return
-        coefficients[:] = proposal
-        value += gain
-        if gain <= STATIC * abs(value):
-            return
-
-
-@njit(cache=True, nogil=True)
-def coefficients_of(
-    counts, factors, design, projector, alphas, coefficients, covariances, expected, leverages
-):
-    """Fill in the coefficients of genes (rows), their covariance, and what Cook's distances need.
-
-    ``expected`` are not floored; a gene whose dispersion is NaN is NaN in everything.
-    """
-    n_genes, n = counts.shape
-    p = design.shape[1]
-    work, information, inverse = np.empty((3, n)), np.empty((p, p)), np.empty((p, p))
-    for i in range(n_genes):
-        if math.isnan(alphas[i]):
-            coefficients[i], covariances[i] = np.nan, np.nan
-            expected[i], leverages[i] = np.nan, np.nan
-            continue
-        regress(counts[i], factors, design, projector, alphas[i], coefficients[i], work)
-        weights = work[0] / (1.0 + alphas[i] * work[0])
-        cross_product(design, weights, RIDGE, information)
-        factorise(information)
-        inverse[:] = np.eye(p)
-        for a in range(p):
-            solve(information, inverse[a])
-        expected[i] = factors * np.exp(design @ coefficients[i])
-        for j in range(n):
-            leverages[i, j] = weights[j] * (design[j] @ (inverse @ design[j]))
-        cross_product(design, weights, 0.0, information)
-        covariances[i] = inverse @ information @ inverse
