@@ -10,7 +10,8 @@ def _inline(translator, node):
 
 
 def _display(translator, node):
-    translator.body.append(f"<div class='math'>{_markup(node, as_block=True)}</div>")
+    # Not of the class "math", which the theme makes room in for the script that it expects.
+    translator.body.append(f"<div class='formula'>{_markup(node, as_block=True)}</div>")
     raise SkipNode
 
 
