@@ -23,13 +23,14 @@ def add_sums(data, indices, indptr, codes, sums):
     """
     first = indptr[0]
     for i in range(len(indptr) - 1):
+        start, stop = indptr[i] - first, indptr[i + 1] - first
         of_batch = sums[codes[i]]
-        for j in range(indptr[i] - first, indptr[i + 1] - first):
-            gene, value = indices[j], float(data[j])
+        for gene, value in zip(indices[start:stop], data[start:stop]):  # noqa: B905
             if value < 0:
                 value = np.nan
-            of_batch[gene, 0] += value
-            of_batch[gene, 1] += value * value
+            at = np.uint32(gene)  # spares a look at negative positions
+            of_batch[at, 0] += value
+            of_batch[at, 1] += value * value
 
 
 @njit(cache=True, nogil=True)
