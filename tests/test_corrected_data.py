@@ -18,7 +18,11 @@ from geneexpr import (
     ComBatCorrector,
     DifferentialExpressionSelector,
     GeneAligner,
+    LinearBatchCorrector,
     LogTransformer,
+    MeanCenterCorrector,
+    RatioCorrector,
+    SurrogateVariableCorrector,
     ToArray,
     VarianceFilter,
     differential_expression,
@@ -190,3 +194,19 @@ def test_the_reason_is_true():
     beside = differential_expression(X, "drug", batch_key="lab")["p_value"]
     assert (after < 0.05).mean() > 0.09
     assert abs((beside < 0.05).mean() - 0.05) < 0.015
+
+
+@pytest.mark.parametrize(
+    "corrector",
+    [
+        LinearBatchCorrector(batch_key="lab"),
+        MeanCenterCorrector(batch_key="lab"),
+        RatioCorrector(batch_key="lab"),
+        SurrogateVariableCorrector(n_sv=1, allow_outcome=True),
+    ],
+    ids=lambda corrector: type(corrector).__name__,
+)
+def test_every_corrector_leaves_its_name(corrector):
+    corrected = corrector.fit_transform(cohort(), y)
+    with pytest.raises(ValueError, match=f"got data that {type(corrector).__name__} has corr"):
+        by_alpha.fit(corrected, y)
