@@ -92,11 +92,20 @@ def _empty_model(n_batches, p, corrected, library_size):
     )
 
 
+def _check_rows(rows, name):
+    if len(rows) < 2:
+        raise ValueError(
+            f"The batch {name!r} has {len(rows)} sample(s) with counts in the genes that are "
+            "corrected; it needs 2 at least, since one sample has no dispersion."
+        )
+
+
 def _groups(codes, design, names):
     """Choose the design of each batch: an intercept alone where the covariates do not fit."""
     groups = []
     for batch, name in enumerate(names):
         rows = np.flatnonzero(codes == batch)
+        _check_rows(rows, name)
         columns = np.column_stack([np.ones(len(rows)), design[rows]])
         own = len(rows) > columns.shape[1] and full_rank(columns)
         groups.append(_Group(name, rows, layout_of(columns if own else columns[:, :1]), own))
@@ -154,19 +163,19 @@ def _fit_block(model, genes, counts, codes, design, depths, groups, common):
     layout = layout_of(np.hstack([np.eye(n_batches)[codes], design]))
     given = layout, dispersions, codes
     counts = np.ascontiguousarray(counts.T)
-    fitted = fit_log_linear(counts, depths, *given)
-    model.log_rates[:, genes] = fitted[:, :n_batches].T
+    # Mean and effects come from counts that are never zero, else either could be infinite.
+    raised, added = with_prior_counts(counts, depths, depths.mean())
+    shares = np.bincount(codes, minlength=n_batches) / len(codes)
+    mean = fit_log_linear(raised, depths + 2 * added, *given)[:, :n_batches] @ shares
+    exposures = np.exp(mean)[:, None] * depths
+    effects = fit_log_linear(raised, exposures + 2 * added, *given)[:, :n_batches].T
+    fitted = fit_log_linear(counts, exposures, *given)
+    model.mean[genes] = mean
+    model.effects[:, genes] = effects if n_batches > 1 else 0.0
+    model.log_rates[:, genes] = fitted[:, :n_batches].T + mean
     model.slopes[:, genes] = fitted[:, n_batches:].T
     model.dispersions[:, genes] = dispersions.T
     model.dispersion[genes] = dispersions.mean(axis=1)
-    # Mean and effects come from counts that are never zero, else either could be infinite.
-    counts, added = with_prior_counts(counts, depths, depths.mean())
-    shares = np.bincount(codes, minlength=n_batches) / len(codes)
-    mean = fit_log_linear(counts, depths + 2 * added, *given)[:, :n_batches] @ shares
-    exposures = np.exp(mean)[:, None] * depths + 2 * added
-    effects = fit_log_linear(counts, exposures, *given)[:, :n_batches].T
-    model.mean[genes] = mean
-    model.effects[:, genes] = effects if n_batches > 1 else 0.0
 
 
 def _shrunk(model, columns, codes, design, depths, shrink_dispersions):
@@ -215,6 +224,7 @@ def estimate_count_batch(model: CountBatches, matrix, rows, design, name, *, shr
     depths = depths_of(matrix, model.corrected)[rows]
     rows, depths = rows[depths > 0], depths[depths > 0]
     design = design[rows]
+    _check_rows(rows, name)
     group = _Group(name, np.arange(len(rows)), layout_of(np.ones((len(rows), 1))), True)
 
     def exposures(genes):

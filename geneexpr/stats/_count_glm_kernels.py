@@ -12,6 +12,8 @@ from numba import njit
 STEP_TOLERANCE = 1e-10
 """A fit of one rate ends with a step of its logarithm below this."""
 MAX_STEPS = 50
+LARGEST_STEP = 4.0
+"""Scoring falls by 1 at most, but one sample of a tiny exposure could make it rise to infinity."""
 GAIN_TOLERANCE = 1e-6
 """A fit of several coefficients ends with an expected gain in likelihood below this."""
 MAX_SCORINGS = 250
@@ -81,7 +83,7 @@ def fit_rate(counts, exposures, dispersions, rate):
             inflation = 1.0 / (1.0 + dispersions[j] * mean)
             slope += (counts[j] - mean) * inflation
             information += mean * inflation
-        step = slope / information
+        step = min(slope / information, LARGEST_STEP)
         rate *= math.exp(step)
         if abs(step) < STEP_TOLERANCE:
             break
