@@ -226,6 +226,19 @@ def test_a_protected_condition_keeps_its_effect_under_an_uneven_mix():
     assert fold(protected) < 0.7 * fold(plain)
 
 
+def test_a_batch_that_the_covariates_do_not_fit_has_one_dispersion():
+    X, batch, y = simulate(batches=("a", "b", "c"))
+    alike = y.copy()
+    alike[batch == "c"] = "case"
+    model = ComBatSeqCorrector("site", "group").fit(as_frame(X, site=batch, group=alike))
+    assert [len(np.unique(row)) > 1 for row in model.batch_dispersions_] == [True, True, False]
+    rows = np.r_[0:20, 20, 39, 40:60]  # two samples of b, one of each group
+    model = ComBatSeqCorrector("site", "group").fit(
+        as_frame(X[rows], site=batch[rows], group=y[rows])
+    )
+    assert [len(np.unique(row)) > 1 for row in model.batch_dispersions_] == [True, False, True]
+
+
 def test_shrinking_draws_effects_together(cohort):
     X, batch, _ = cohort
     plain = ComBatSeqCorrector().fit(X, batch=batch)

@@ -24,13 +24,14 @@ class ComBatSeqCorrector(BatchCorrector):
     Every gene is a negative binomial regression on batch, condition, covariates and library
     size, with a dispersion of its own in every batch. A count is mapped to the same quantile
     of the distribution without the batch effect. On the training samples the counts are
-    those of ``sva::ComBat_seq`` (off by one in less than one of a thousand). `transform` maps
-    each count of a new sample by the frozen parameters of its batch, so each row is corrected
-    on its own (but see ``unseen_batch="estimate"``).
+    those of ``sva::ComBat_seq`` (but for one more or less among ten thousand large ones).
+    `transform` maps each count of a new sample by the frozen parameters of its batch, so each
+    row is corrected on its own (but see ``unseen_batch="estimate"``).
 
     ``fit`` takes all rows of a block of genes at a time; its peak memory is a few such blocks
-    (128 MiB each) and the parameters. On disk it reads the data about 30 times. `transform`
-    works row by row; zeros stay zeros, and sparse rows stay sparse.
+    (128 MiB each) and the parameters. Where the counts are more than one block it passes over
+    them some 25 times, and data on disk are read once a block in each pass. `transform` works
+    row by row; zeros stay zeros, and sparse rows stay sparse.
 
     Parameters
     ----------
