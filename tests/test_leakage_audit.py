@@ -27,6 +27,8 @@ from geneexpr import (
     ToArray,
     TPMNormalizer,
     leakage_audit,
+    load_model,
+    save_model,
 )
 from geneexpr.evaluation._rows import permutation_within, reassigned
 
@@ -416,3 +418,13 @@ def test_split_by(kind):
         list(cv.split(X, y, groups=labels))
     with pytest.raises(ValueError, match="carries no annotations"):
         list(cv.split(np.zeros((4, 2))))
+
+
+def test_a_search_that_splits_by_an_annotation_is_saved(tmp_path):
+    X, y = cohort(signal=2.0)
+    cv = SplitBy(LeaveOneGroupOut(), "batch")
+    search = GridSearchCV(model(), {"logisticregression__C": [0.01, 0.1]}, cv=cv).fit(X, y)
+    save_model(search, tmp_path / "search.skops")
+    loaded = load_model(tmp_path / "search.skops")
+    np.testing.assert_array_equal(loaded.predict(X), search.predict(X))
+    assert repr(loaded.cv) == repr(cv)

@@ -76,6 +76,7 @@ NEVER_TRUSTED = ("torch.", "skorch.", "scipy.stats.")
 """Not even on request."""
 
 PLAIN_TYPES = (
+    "geneexpr.evaluation.SplitBy",
     "numpy.dtype",
     "sklearn.calibration._CalibratedClassifier",
     "sklearn.calibration._SigmoidCalibration",
