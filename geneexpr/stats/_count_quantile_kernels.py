@@ -10,7 +10,7 @@ from numba import njit
 
 from ._count_glm_kernels import log_gamma, log_rising
 
-MOST_SUMMED = 192.0
+MOST_SUMMED = 400.0
 """Up to such counts and means, adding up is faster than an incomplete beta function."""
 LEAST_MASS = 1e-280
 
