@@ -327,6 +327,8 @@ def test_a_continuous_outcome_is_scored_by_correlation():
     true = frame.iloc[:, 0].to_numpy() - 2 * batch
     honest = leakage_audit(make_pipeline(StandardScaler(), Ridge()), frame, true, **FAST)
     assert honest.scores.loc["within batches", "score"] > 0.8
+    whole = leakage_audit(make_pipeline(StandardScaler(), Ridge()), frame, true.round(), **FAST)
+    assert whole.metric == "correlation"
 
 
 def test_the_audit_is_reproducible_and_changes_nothing():

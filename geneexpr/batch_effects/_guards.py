@@ -2,8 +2,8 @@
 
 import numpy as np
 from sklearn.linear_model import LinearRegression, LogisticRegression
-from sklearn.metrics import r2_score, roc_auc_score
-from sklearn.model_selection import KFold, StratifiedKFold, cross_val_predict
+from sklearn.metrics import r2_score
+from sklearn.model_selection import KFold, StratifiedKFold, cross_val_predict, cross_val_score
 from sklearn.utils.multiclass import type_of_target
 
 from .._containers import name_some
@@ -11,6 +11,8 @@ from ..stats import dependent_columns
 
 MAX_AUC = 0.95
 MAX_R2 = 0.9
+MAX_LEVELS = 20
+"""Numbers with more levels than this are no classes."""
 _REASON = (
     "Protecting it would write the outcome into the corrected values (signal that is not "
     "there), and new samples have no outcome yet. Take it out of the covariates; "
@@ -86,7 +88,7 @@ def check_outcome(y, codes, covariates):
         The columns of each covariate.
     """
     y = np.asarray(y)
-    kind = type_of_target(y)
+    kind = _kind_of_outcome(y)
     if kind in ("binary", "multiclass"):
         classes, outcome = np.unique(y, return_inverse=True)
         if codes is not None and _identical(codes, outcome):
@@ -113,6 +115,13 @@ def check_outcome(y, codes, covariates):
             )
 
 
+def _kind_of_outcome(y):
+    """Return the type of target; ages in whole years are numbers, not classes."""
+    kind = type_of_target(y)
+    n_levels = len(np.unique(y)) if kind == "multiclass" and y.dtype.kind in "iuf" else 0
+    return "continuous" if n_levels > min(MAX_LEVELS, len(y) / 2) else kind
+
+
 def _identical(a, b):
     n_pairs = len(set(zip(a.tolist(), b.tolist(), strict=True)))
     return n_pairs > 1 and n_pairs == len(np.unique(a)) == len(np.unique(b))
@@ -129,9 +138,9 @@ def _auc(columns, outcome):
     if counts.min() < 2:
         return 0.0
     folds = StratifiedKFold(min(5, counts.min()), shuffle=True, random_state=0)
-    model = LogisticRegression(max_iter=1000)
-    chances = cross_val_predict(model, columns, outcome, cv=folds, method="predict_proba")
-    return roc_auc_score(outcome, chances[:, 1] if len(counts) == 2 else chances, multi_class="ovr")
+    model, scoring = LogisticRegression(max_iter=1000), "roc_auc_ovr"
+    # Fold by fold: chances of several folds, put together, rank a covariate of two levels lower.
+    return cross_val_score(model, columns, outcome, cv=folds, scoring=scoring).mean()
 
 
 def _r2(columns, outcome):

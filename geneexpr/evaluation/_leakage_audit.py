@@ -171,7 +171,7 @@ def leakage_audit(
     >>> audit.passed
     True
     """
-    outcome = read_outcome(y)
+    outcome = read_outcome(y, estimator)
     batches, _ = read_groupings(X, batch_key, batch, None)
     if len(outcome.given) != len(batches.codes):
         raise ValueError(f"y has {len(outcome.given)} labels for {len(batches.codes)} samples.")

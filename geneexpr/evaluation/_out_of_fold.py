@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from joblib import Parallel, delayed
-from sklearn.base import clone
+from sklearn.base import clone, is_regressor
 from sklearn.model_selection import StratifiedKFold
 from sklearn.utils.multiclass import type_of_target
 
@@ -45,10 +45,12 @@ class Predictions:
     values: np.ndarray
 
 
-def read_outcome(y) -> Outcome:
+def read_outcome(y, estimator) -> Outcome:
     """Return the outcome; raise where it is neither classes nor numbers, or does not vary."""
     given = np.asarray(y)
     kind = type_of_target(given)
+    if is_regressor(estimator) and given.dtype.kind in "biuf":
+        kind = "continuous"  # ages in whole years
     if kind in ("binary", "multiclass"):
         classes, codes = np.unique(given, return_inverse=True)
         if len(classes) < 2:
