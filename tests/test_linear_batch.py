@@ -272,6 +272,15 @@ def test_a_covariate_that_gives_the_outcome_away_raises(cohort):
         LinearBatchCorrector().fit(X, y, batch=batch, covariates={"tumour": y})
 
 
+def test_either_batch_identical_to_the_outcome_raises(cohort):
+    X, batch, y = cohort
+    for labels in ([y, batch], [batch, y]):
+        labels = np.column_stack(labels)
+        with pytest.raises(ValueError, match="batch is identical to the outcome y"):
+            LinearBatchCorrector().fit(X, y, batch=labels)
+        LinearBatchCorrector(allow_outcome=True).fit(X, y, batch=labels)
+
+
 @pytest.mark.parametrize("remove", [np.array(["f", "m"] * 40), np.append(np.inf, np.ones(79))])
 def test_what_is_removed_must_be_finite_numbers(cohort, remove):
     X, batch, _ = cohort

@@ -3,11 +3,12 @@
 import warnings
 
 import numpy as np
+import pandas as pd
 
 from .._containers import name_some
 from .._validation import BatchWarning, labels_of
 from ..stats import dependent_columns
-from ._guards import within_batches
+from ._guards import check_outcome, within_batches
 from ._labels import as_text, codes_among, covariate_columns, sum_to_zero
 from ._location import LocationCorrector, take_off
 
@@ -210,6 +211,15 @@ class LinearBatchCorrector(LocationCorrector):
         return self._adapt(X_ref, batch, covariates, class_proportions, remove=remove)
 
     # -------------------------------------------------------------- hooks of the base
+
+    def _learn(self, X, y, batch, covariates, **beside):
+        rows = super()._learn(X, y, batch, covariates, **beside)
+        _, second = self._both_labels(X, batch)
+        if second is not None and y is not None and not self.allow_outcome:
+            known = ~pd.isna(np.asarray(y).reshape(len(second), -1)).any(axis=1)
+            texts = as_text(second, "the second batch")
+            check_outcome(np.asarray(y)[known], np.unique(texts[known], return_inverse=True)[1], {})
+        return rows
 
     def _solve(self, moments):
         super()._solve(moments)
