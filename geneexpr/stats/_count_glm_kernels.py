@@ -12,6 +12,7 @@ from numba import njit
 STEP_TOLERANCE = 1e-10
 """A fit of one rate ends with a step of its logarithm below this."""
 MAX_STEPS = 50
+NEWTON_WITHIN = 0.5
 LARGEST_STEP = 4.0
 """Scoring falls by 1 at most, but one sample of a tiny exposure could make it rise to infinity."""
 GAIN_TOLERANCE = 1e-6
@@ -50,9 +51,9 @@ def _stirling(x):
 def log_rising(y, size, log_gamma_size):
     """Return log Γ(y + size) - log Γ(size) - y log size, without loss for large sizes."""
     if y <= 12.0 and y == math.floor(y):
-        product = 1.0
+        product, inverse = 1.0, 1.0 / size
         for k in range(1, int(y)):
-            product *= 1.0 + k / size
+            product *= 1.0 + k * inverse
         return math.log(product)
     if size < 10.0:
         return log_gamma(y + size) - log_gamma_size - y * math.log(size)
@@ -77,13 +78,17 @@ def fit_rate(counts, exposures, dispersions, rate):
     if rate == 0.0:
         return 0.0
     for _ in range(MAX_STEPS):
-        slope, information = 0.0, 0.0
+        slope, expected, observed = 0.0, 0.0, 0.0
         for j in range(len(counts)):
             mean = rate * exposures[j]
             inflation = 1.0 / (1.0 + dispersions[j] * mean)
             slope += (counts[j] - mean) * inflation
-            information += mean * inflation
-        step = min(slope / information, LARGEST_STEP)
+            expected += mean * inflation
+            observed += mean * inflation * inflation * (1.0 + dispersions[j] * counts[j])
+        # Newton's step is sharp where it is small; the scoring one is safe anywhere.
+        step = slope / observed
+        if abs(step) > NEWTON_WITHIN:
+            step = min(slope / expected, LARGEST_STEP)
         rate *= math.exp(step)
         if abs(step) < STEP_TOLERANCE:
             break
@@ -280,15 +285,12 @@ def fit_cells(counts, exposures, edges, dispersions, codes, result):
 
 
 @_compiled
-def _log_likelihood(y, mean, dispersion, size, log_gamma_size):
-    """Leave out what does not depend on mean and dispersion."""
-    if mean <= 0.0:
-        return 0.0
+def _log_inflation(y, mean, dispersion, size):
+    """Return (y + size) log(1 + mean / size), without loss for large sizes."""
     excess = mean * dispersion
-    value = y * math.log(mean) if y > 0.0 else 0.0
     if excess < 1e-8:
-        return value + log_rising(y, size, log_gamma_size) - mean - y * excess
-    return value + log_rising(y, size, log_gamma_size) - (y + size) * math.log1p(excess)
+        return mean + y * excess
+    return (y + size) * math.log1p(excess)
 
 
 @_compiled
@@ -318,11 +320,14 @@ def profile_of_cells(counts, exposures, edges, dispersions, rates, result):
             at = slice(edges[cell], edges[cell + 1])
             rate = fit_rate(counts[g, at], exposure[at], own[at], rates[g, cell])
             rates[g, cell] = rate
-            information = 0.0
+            information, total = 0.0, 0.0
             for j in range(edges[cell], edges[cell + 1]):
-                mean = rate * exposure[j]
+                mean, y = rate * exposure[j], counts[g, j]
+                total += y
                 information += mean / (1.0 + dispersion * mean)
-                value += _log_likelihood(counts[g, j], mean, dispersion, size, log_gamma_size)
+                value += log_rising(y, size, log_gamma_size)
+                value -= _log_inflation(y, mean, dispersion, size)
+            value += total * math.log(rate) if total > 0.0 else 0.0
             value -= 0.5 * math.log(max(information, LEAST_PIVOT))
         result[g] = value
 
@@ -356,5 +361,8 @@ def profile_of_design(counts, exposures, design, constant, dispersions, result):
         for i in range(p):
             value -= 0.5 * math.log(max(pivots[i], LEAST_PIVOT))
         for j in range(n):
-            value += _log_likelihood(counts[g, j], means[j], dispersion, size, log_gamma_size)
+            y = counts[g, j]
+            value += log_rising(y, size, log_gamma_size)
+            value += y * math.log(means[j]) if y > 0.0 else 0.0
+            value -= _log_inflation(y, means[j], dispersion, size)
         result[g] = value
