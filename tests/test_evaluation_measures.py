@@ -223,7 +223,8 @@ def test_a_class_of_one_batch_only_says_nothing():
     data = cohort()
     data.obs["state"] = np.where(data.obs["site"] == "x", "yes", data.obs["state"])
     data.obs.loc[data.obs["site"] != "x", "state"] = "no"
-    for measure, column in ((kbet, "rejected"), (batch_silhouette, "silhouette")):
+    columns = {kbet: "rejected", batch_silhouette: "silhouette", lisi: "lisi"}
+    for measure, column in columns.items():
         found = measure(data, batch_key="site", condition="state")[column]
         assert found[data.obs["site"] == "x"].isna().all()
         assert found[data.obs["site"] != "x"].notna().all()

@@ -99,7 +99,9 @@ def test_import_is_lazy():
     assert out.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("stage", ["normalization", "selection", "batch_effects", "adapters"])
+@pytest.mark.parametrize(
+    "stage", ["normalization", "selection", "batch_effects", "adapters", "evaluation"]
+)
 def test_a_stage_loads_no_network(stage):
     code = f"import geneexpr.{stage}, sys; print([m for m in {HEAVY[:6]} if m in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

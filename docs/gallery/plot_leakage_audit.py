@@ -39,7 +39,7 @@ def audit(cohort, **how):
         StandardScaler(),
         LogisticRegression(C=0.01, max_iter=1000),
     )
-    return leakage_audit(model, cohort, cohort.obs["condition"], batch_key="batch")
+    return leakage_audit(model, cohort, cohort.obs["condition"], batch_key="batch", cv=3)
 
 
 # %%

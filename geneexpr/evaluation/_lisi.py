@@ -56,7 +56,7 @@ def lisi(
         Indexed by sample, with the columns ``batch``, ``lisi`` and ``expected``, the index
         of neighbours whose batches are drawn at random in the proportions that they have (in
         the class). It is below the number of batches, since few neighbours never hold all of
-        them evenly. NaN in a class of fewer than 4 samples.
+        them evenly. NaN in a class of fewer than 4 samples, or that only one batch has.
 
     References
     ----------
@@ -90,7 +90,7 @@ def lisi_table(samples, perplexity=30, n_components=20):
     points, codes = samples.first(n_components), samples.batch.codes
     found, expected = np.full((2, len(points)), np.nan)
     for rows in samples.strata():
-        if len(rows) >= _FEWEST:
+        if len(rows) >= _FEWEST and len(np.unique(codes[rows])) > 1:
             found[rows], expected[rows] = _of_class(points[rows], codes[rows], perplexity)
     labels = np.asarray(samples.batch.levels, dtype=object)[codes]
     columns = {"batch": labels, "lisi": found, "expected": expected}
