@@ -1,0 +1,9 @@
+"""Plotting: Display objects as scikit-learn's, made from results and drawn on any axes.
+
+matplotlib is imported when the first figure is drawn, not before.
+"""
+
+from ._batch_effects import BatchEffectDisplay
+from ._leakage_audit import LeakageAuditDisplay
+
+__all__ = ["BatchEffectDisplay", "LeakageAuditDisplay"]

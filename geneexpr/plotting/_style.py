@@ -1,0 +1,132 @@
+"""What all figures share: colours, markers, axes, shortened names.
+
+matplotlib is imported inside the functions, so that importing a Display costs nothing.
+"""
+
+import numpy as np
+
+# Okabe and Ito's colours: told apart with every kind of colour vision.
+BLUE = "#0072B2"
+VERMILION = "#D55E00"
+GREEN = "#009E73"
+ORANGE = "#E69F00"
+SKY = "#56B4E9"
+PURPLE = "#CC79A7"
+YELLOW = "#F0E442"
+BLACK = "#000000"
+GREY = "#777777"
+LIGHT_GREY = "#BBBBBB"
+
+COLORS = (BLUE, ORANGE, GREEN, PURPLE, VERMILION, SKY, BLACK)
+"""Of groups, in this order; yellow is left out, since it vanishes on white."""
+MARKERS = ("o", "^", "s", "D", "v", "P", "X")
+
+MANY_POINTS = 2000
+"""From here on points are drawn as an image, also into PDF and SVG."""
+LONGEST_NAME = 28
+
+
+def axes_for(ax=None, *, figsize=(6.0, 4.5)):
+    """Return the axes given, or those of a new figure, without the frame's upper right.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes, optional
+    figsize : tuple of float
+        Of the new figure, in inches.
+
+    Returns
+    -------
+    matplotlib Axes
+    """
+    if ax is None:
+        import matplotlib.pyplot as plt
+
+        _, ax = plt.subplots(figsize=figsize, layout="constrained")
+    ax.spines[["top", "right"]].set_visible(False)
+    return ax
+
+
+def grid_for(axes, n_columns, *, figsize, width_ratios=None):
+    """Return as many axes as a figure has panels: those given, or those of a new figure.
+
+    Parameters
+    ----------
+    axes : sequence of matplotlib Axes, optional
+    n_columns : int
+    figsize : tuple of float
+        Of the new figure, in inches.
+    width_ratios : sequence of float, optional
+
+    Returns
+    -------
+    array of matplotlib Axes, of shape (n_columns,)
+    """
+    if axes is None:
+        import matplotlib.pyplot as plt
+
+        _, axes = plt.subplots(
+            1, n_columns, figsize=figsize, width_ratios=width_ratios, layout="constrained"
+        )
+    axes = np.atleast_1d(np.asarray(axes, dtype=object)).ravel()
+    if len(axes) != n_columns:
+        raise ValueError(f"This figure has {n_columns} panels; got {len(axes)} axes.")
+    return np.array([axes_for(ax) for ax in axes], dtype=object)
+
+
+def palette(levels):
+    """Give every level a colour and a marker; the eighth and later repeat them.
+
+    Parameters
+    ----------
+    levels : sequence
+        Distinct.
+
+    Returns
+    -------
+    dict of tuple of str
+
+    Examples
+    --------
+    >>> palette(["a", "b"])
+    {'a': ('#0072B2', 'o'), 'b': ('#E69F00', '^')}
+    """
+    return {
+        level: (COLORS[i % len(COLORS)], MARKERS[i % len(MARKERS)])
+        for i, level in enumerate(levels)
+    }
+
+
+def point_size(n):
+    """Return the area of a marker (points squared) that suits this many points."""
+    return float(np.clip(2000 / max(n, 1), 6, 36))
+
+
+def shortened(name, most=LONGEST_NAME):
+    """Shorten a name in its middle: identifiers differ at both ends.
+
+    Examples
+    --------
+    >>> shortened("ENSG00000141510.18|TP53|protein_coding", 20)
+    'ENSG000001…in_coding'
+    """
+    name = str(name)
+    if len(name) <= most:
+        return name
+    tail = (most - 1) // 2
+    return f"{name[: most - 1 - tail]}…{name[-tail:]}"
+
+
+def legend_above(ax, **options):
+    """Put the legend in a row above the axes, where it covers no data."""
+    return ax.legend(
+        loc="lower left",
+        bbox_to_anchor=(0.0, 1.0),
+        ncols=4,
+        frameon=False,
+        borderaxespad=0.2,
+        handletextpad=0.2,
+        columnspacing=1.0,
+        fontsize="small",
+        **options,
+    )
