@@ -179,6 +179,29 @@ def _mean_rate(counts, exposures, dispersions):
 
 
 @_compiled
+def _score(counts, design, means, dispersions, slope):
+    """Fill in the slope of the log likelihood by the coefficients."""
+    slope[:] = 0.0
+    for j in range(len(counts)):
+        rest = (counts[j] - means[j]) / (1.0 + dispersions[j] * means[j])
+        for i in range(design.shape[1]):
+            slope[i] += rest * design[j, i]
+
+
+@_compiled
+def _damped_step(information, slope, damping, lower, pivots, step):
+    """Fill in the step under a damping; return whether there is one."""
+    for i in range(len(slope)):
+        information[i, i] += damping
+    positive = factorise(information, lower, pivots)
+    for i in range(len(slope)):
+        information[i, i] -= damping
+    if positive:
+        _solve(lower, pivots, slope, step)
+    return positive
+
+
+@_compiled
 def fit_coefficients(counts, exposures, design, constant, dispersions, coefficients, means):
     """Fit coefficients of a logarithmic link by Fisher scoring, damped until it gains.
 
@@ -192,51 +215,36 @@ def fit_coefficients(counts, exposures, design, constant, dispersions, coefficie
         Filled in.
     """
     p, highest = design.shape[1], counts.max()
-    coefficients[:] = -np.inf
-    means[:] = 0.0
+    coefficients[:], means[:] = -np.inf, 0.0
     if highest <= 0.0:
         return
     coefficients[:] = constant * math.log(_mean_rate(counts, exposures, dispersions))
     _means_of(design, exposures, coefficients, means)
-    lost = deviance(counts, means, dispersions)
+    lost, damping = deviance(counts, means, dispersions), 0.0
     information, lower = np.empty((p, p)), np.zeros((p, p))
     slope, step, pivots = np.empty(p), np.empty(p), np.empty(p)
-    proposal, proposed = np.empty(p), np.empty_like(means)
-    damping = 0.0
+    proposed = np.empty_like(means)
     for iteration in range(MAX_SCORINGS):
         information_of(design, means, dispersions, information)
-        largest = 0.0
-        for i in range(p):
-            largest = max(largest, information[i, i])
-            slope[i] = 0.0
-            for j in range(len(counts)):
-                slope[i] += (
-                    (counts[j] - means[j]) / (1.0 + dispersions[j] * means[j]) * design[j, i]
-                )
+        _score(counts, design, means, dispersions, slope)
+        largest = np.diag(information).max()
         if iteration == 0:
             damping = max(largest * 1e-6, LEAST_DAMPING)
         gained = False
-        while damping <= largest / LEAST_DAMPING:
-            for i in range(p):
-                information[i, i] += damping
-            positive = factorise(information, lower, pivots)
-            for i in range(p):
-                information[i, i] -= damping
-            if not positive:
+        while not gained and damping <= largest / LEAST_DAMPING:
+            if not _damped_step(information, slope, damping, lower, pivots, step):
                 damping = max(damping * 10.0, LEAST_DAMPING)
                 continue
-            _solve(lower, pivots, slope, step)
-            proposal[:] = coefficients + step
-            _means_of(design, exposures, proposal, proposed)
+            _means_of(design, exposures, coefficients + step, proposed)
             now = deviance(counts, proposed, dispersions)
-            if now <= lost or now / highest < LEAST_DAMPING:
-                coefficients[:], means[:], lost = proposal, proposed, now
-                gained = True
-                break
-            damping = max(damping * 2.0, LEAST_DAMPING)
-        if not gained or lost / highest < LEAST_DAMPING:
+            gained = now <= lost or now / highest < LEAST_DAMPING
+            if not gained:
+                damping = max(damping * 2.0, LEAST_DAMPING)
+        if not gained:
             break
-        if (slope * step).sum() < GAIN_TOLERANCE:
+        coefficients += step
+        means[:], lost = proposed, now
+        if lost / highest < LEAST_DAMPING or (slope * step).sum() < GAIN_TOLERANCE:
             break
         damping /= 10.0
 

@@ -54,16 +54,12 @@ def brent_search(low, high, tolerance):
         least = SMALLEST_STEP * abs(best) + tolerance / 3
         if abs(best - middle) <= 2 * least - (high - low) / 2:
             return best
-        parabola = None
-        if abs(before) > least:
-            parabola = _parabola(best, second, third, value, second_value, third_value)
         last, before = before, step
-        if parabola and _inside(*parabola, last, low - best, high - best):
-            step = parabola[0] / parabola[1]
-            point = best + step
-            if point - low < 2 * least or high - point < 2 * least:
-                step = -least if best >= middle else least
-        else:
+        step = None
+        if abs(last) > least:
+            parabola = _parabola(best, second, third, value, second_value, third_value)
+            step = _step_of(parabola, last, low - best, high - best, least)
+        if step is None:
             before = (high if best < middle else low) - best
             step = GOLDEN * before
         point = best + (step if abs(step) >= least else math.copysign(least, step))
@@ -91,8 +87,15 @@ def _parabola(best, second, third, value, second_value, third_value):
     return (-p, q) if q > 0 else (p, -q)
 
 
-def _inside(p, q, last, low, high):
-    return abs(p) < abs(q * last / 2) and q * low < p < q * high
+def _step_of(parabola, last, low, high, least):
+    """Return the step to a vertex that lies inside and is near enough, or None."""
+    p, q = parabola
+    if not (abs(p) < abs(q * last / 2) and q * low < p < q * high):
+        return None
+    step = p / q
+    if step - low < 2 * least or high - step < 2 * least:
+        return least if high > -low else -least
+    return step
 
 
 @cache
