@@ -6,6 +6,7 @@ from . import embedding as embedding
 from . import evaluation as evaluation
 from . import io as io
 from . import normalization as normalization
+from . import plotting as plotting
 from . import predictors as predictors
 from . import selection as selection
 from ._validation import BatchWarning as BatchWarning
@@ -58,6 +59,8 @@ from .normalization import TPMNormalizer as TPMNormalizer
 from .normalization import UpperQuartileNormalizer as UpperQuartileNormalizer
 from .normalization import VarianceStabilizer as VarianceStabilizer
 from .normalization import norm_factors as norm_factors
+from .plotting import BatchEffectDisplay as BatchEffectDisplay
+from .plotting import LeakageAuditDisplay as LeakageAuditDisplay
 from .predictors import TorchMLPClassifier as TorchMLPClassifier
 from .selection import DifferentialExpressionSelector as DifferentialExpressionSelector
 from .selection import HighlyVariableGenes as HighlyVariableGenes
