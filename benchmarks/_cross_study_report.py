@@ -41,8 +41,8 @@ sorted by the mean of the three.
 """
 
 
-def write_report(path, *, counts, n_genes, results, tasks, methods, mixes):
-    """Write the report."""
+def write_report(path, *, docs=None, counts, n_genes, results, tasks, methods, mixes):
+    """Write the report as Markdown and, for the documentation, as reStructuredText."""
     parts = [HEAD.format(n_genes=n_genes, counts=_table(counts))]
     for task, title in tasks.items():
         found = results[task]
@@ -56,7 +56,10 @@ def write_report(path, *, counts, n_genes, results, tasks, methods, mixes):
             f"### Mean over the class mixes {_list(mixes[1:])}\n\n{_table(_shown(mixed))}\n",
             f"### Accuracy by share of class 1\n\n{_table(_by_mix(found, mixed.index, mixes))}\n",
         ]
-    path.write_text("\n".join(parts))
+    text = "\n".join(parts)
+    path.write_text(text)
+    if docs is not None:
+        docs.write_text(_as_rst(text))
 
 
 def _ranked(found, parts=None):
@@ -157,4 +160,24 @@ def _table(frame):
     columns = [str(c) for c in frame.columns]
     lines = [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
     lines += [f"| {' | '.join(str(v) for v in row)} |" for row in frame.itertuples(index=False)]
+    return "\n".join(lines)
+
+
+def _as_rst(text):
+    """Write the Markdown of this file as reStructuredText."""
+    lines = [":orphan:", ""]
+    for line in text.replace("`", "``").split("\n"):
+        level = len(line) - len(line.lstrip("#"))
+        if level:
+            title = line[level:].strip()
+            lines += [title, "=-~"[level - 1] * len(title)]
+        elif line.startswith("|---"):
+            continue
+        elif line.startswith("| "):
+            cells = ",".join(f'"{cell}"' for cell in line.strip("| ").split(" | "))
+            if not lines[-1].startswith('   "'):
+                lines += [".. csv-table::", "   :header-rows: 1", ""]
+            lines.append(f"   {cells}")
+        else:
+            lines.append(line)
     return "\n".join(lines)

@@ -1,7 +1,8 @@
 """Predict one breast-cancer study from two others, after every correction and after none.
 
-``python -m benchmarks.cross_study`` (about five minutes) writes CROSS_STUDY.md. The studies
-are read from the folder that GENEEXPR_DATA names, else from ``../shared/data``.
+``python -m benchmarks.cross_study`` (about five minutes) writes CROSS_STUDY.md and
+docs/cross_study.rst. The studies are read from the folder that GENEEXPR_DATA names, else
+from ``../shared/data``.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from geneexpr import (
 from ._cross_study_report import write_report
 
 HERE = Path(__file__).parent
+RESULT, DOCS = HERE / "CROSS_STUDY.md", HERE.parent / "docs" / "cross_study.rst"
 FOLDER = Path(os.environ.get("GENEEXPR_DATA", HERE.parents[1] / "shared" / "data"))
 STUDIES = {"NKI": "nkis", "VDX": "vdxs", "expO": "expos"}
 TASKS = {"er": "estrogen receptor, positive against negative", "grade": "grade 3 against 1-2"}
@@ -250,7 +252,7 @@ def main():
     parser = argparse.ArgumentParser(prog="python -m benchmarks.cross_study", description=__doc__)
     parser.add_argument("--draws", type=int, default=10, help="samples drawn of each mix")
     parser.add_argument("--boot", type=int, default=200, help="bootstrap samples")
-    parser.add_argument("--out", type=Path, default=HERE / "CROSS_STUDY.md")
+    parser.add_argument("--out", type=Path, default=RESULT)
     arguments = parser.parse_args()
     warnings.simplefilter("ignore", BatchWarning)  # rows passed through, on purpose
     studies = read_studies()
@@ -261,6 +263,7 @@ def main():
     n_genes = next(iter(studies.values())).X.shape[1]
     write_report(
         arguments.out,
+        docs=DOCS if arguments.out == RESULT else None,
         counts=label_counts(studies),
         n_genes=n_genes,
         results=results,

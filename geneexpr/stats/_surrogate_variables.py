@@ -7,6 +7,7 @@ memory grow with the number of genes only linearly.
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.linalg import eigh
 from scipy.special import fdtr
 
 from ._local_fdr import local_fdr
@@ -297,8 +298,9 @@ def surrogates_of(row, frozen: FrozenSurrogates) -> np.ndarray:
     z = np.append(on_axes, np.linalg.norm(beside))
     products = np.diag(np.append(np.square(scores).sum(axis=0), 0.0))
     products += n / (n + 1) * np.outer(z, z)
-    values, vectors = np.linalg.eigh(products)
-    values, vectors = values[: -n_sv - 1 : -1], vectors[:, : -n_sv - 1 : -1]
+    size = len(z)
+    values, vectors = eigh(products, subset_by_index=[max(0, size - n_sv), size - 1])
+    values, vectors = values[::-1], vectors[:, ::-1]
     lengths = np.sqrt(np.maximum(values, 0))
     lengths = np.where(lengths > 0, lengths, np.inf)
     of_row = (z @ vectors) * n / (n + 1) / lengths
