@@ -1,5 +1,6 @@
-"""Predictors: networks that classify samples."""
+"""Predictors: networks that classify samples or predict numbers from them."""
 
 from ._mlp import TorchMLPClassifier
+from ._mlp_regressor import TorchMLPRegressor
 
-__all__ = ["TorchMLPClassifier"]
+__all__ = ["TorchMLPClassifier", "TorchMLPRegressor"]

@@ -1,27 +1,28 @@
 """The base of all classifiers that train a network: labels, weights, probabilities."""
 
-import numbers
-
 import numpy as np
-from sklearn.base import ClassifierMixin
-from sklearn.utils import check_array, check_consistent_length, column_or_1d
+from sklearn.base import ClassifierMixin, clone
+from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import assert_all_finite, check_is_fitted
+from sklearn.utils.validation import assert_all_finite
 
 from .. import nets
-from .._network import NetworkEstimator
 from .._skorch_net import ClassifierNet
-from .._validation import check_input, name_some
+from .._validation import check_choice, check_input, name_some
+from ._calibration import calibration_folds, fit_temperature
+from ._predictor import NetworkPredictor, check_weight
 
 
-class NetworkClassifier(ClassifierMixin, NetworkEstimator):
+class NetworkClassifier(ClassifierMixin, NetworkPredictor):
     """Base of the network classifiers.
 
-    A subclass has ``class_weight`` among its settings and, besides the hooks of
-    `NetworkEstimator`, ``_architecture(n_inputs, n_outputs)``: plain values for the module.
-    Two classes have one output, the log-odds of the second; more have one each.
+    A subclass has ``class_weight`` among its settings, and ``calibration`` if it likes, and
+    the hooks of `NetworkPredictor`. Two classes have one output, the log-odds of the second;
+    more have one each.
     """
+
+    calibration = None
 
     _net_class = ClassifierNet
     _nonlinearity = staticmethod(nets.probabilities)
@@ -52,9 +53,15 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):
         """
         self._check_settings()
         resume = self.warm_start and hasattr(self, "net_")
+        if resume and self.calibration is not None:
+            raise ValueError(
+                "Calibration by cross-fitting trains anew on parts of the samples, which says "
+                "nothing of a network that training goes on with (warm_start=True). Set "
+                "calibration=None, or warm_start=False."
+            )
         matrix = check_input(self, X, reset=not resume)
         y = self._check_labels(matrix, y)
-        weight = _check_weight(sample_weight, matrix)
+        weight = check_weight(sample_weight, matrix)
         used = slice(None) if weight is None else weight > 0
         classes = np.unique(y[used])
         if resume and not np.array_equal(classes, self.classes_):
@@ -66,7 +73,7 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):
         return self
 
     def partial_fit(self, X, y, classes=None, sample_weight=None):
-        """Train for one more epoch, without early stopping.
+        """Train for one more epoch, without early stopping and schedule.
 
         Parameters
         ----------
@@ -79,13 +86,23 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):
         Returns
         -------
         self
+
+        Raises
+        ------
+        ValueError
+            If ``calibration`` is set, which needs all samples at once.
         """
         self._check_settings()
+        if self.calibration is not None:
+            raise ValueError(
+                "Calibration by cross-fitting needs all samples at once: use fit, or set "
+                "calibration=None for partial_fit."
+            )
         resume = hasattr(self, "net_")
         matrix = check_input(self, X, reset=not resume)
         y = self._check_labels(matrix, y)
         classes = self._all_classes(classes, resume)
-        weight = _check_weight(sample_weight, matrix)
+        weight = check_weight(sample_weight, matrix)
         self._learn_from(X, matrix, y, classes, weight, resume=resume, epochs=1)
         return self
 
@@ -99,9 +116,10 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):
         Returns
         -------
         array of shape (n_samples,) or (n_samples, n_classes)
-            Log-odds of ``classes_[1]`` for two classes, else one score a class.
+            Log-odds of ``classes_[1]`` for two classes, else one score a class; divided by
+            ``temperature_`` where there is one.
         """
-        scores = self._forward(X, lambda output: output)
+        scores = self._forward(X, self._calibrated)
         return scores[:, 0] if scores.shape[1] == 1 else scores
 
     def predict_proba(self, X):
@@ -116,7 +134,7 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):
         array of shape (n_samples, n_classes)
             In the order of ``classes_``.
         """
-        return self._forward(X, nets.probabilities)
+        return self._forward(X, lambda output: nets.probabilities(self._calibrated(output)))
 
     def predict(self, X):
         """Return the most probable class.
@@ -133,10 +151,8 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):
         codes = (scores > 0).astype(int) if scores.ndim == 1 else scores.argmax(axis=1)
         return self.classes_[codes]
 
-    def _forward(self, X, finish):
-        check_is_fitted(self)
-        module = self.net_.module_
-        return self._apply(check_input(self, X, reset=False), lambda x: finish(module(x)))
+    def _calibrated(self, scores):
+        return scores / self.temperature_ if hasattr(self, "temperature_") else scores
 
     def _learn_from(self, X, matrix, y, classes, weight, **options):
         if len(classes) < 2:
@@ -151,7 +167,42 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):
         n_outputs = 1 if len(classes) == 2 else len(classes)
         architecture = self._architecture(self.n_features_in_, n_outputs)
         self.classes_ = classes
+        vars(self).pop("temperature_", None)
+        temperature = None
+        if self.calibration is not None:
+            temperature = self._cross_fit(
+                X, matrix, codes, weight, architecture, options.get("groups")
+            )
         self._train(matrix, architecture, target=codes, weight=weight, strata=codes, X=X, **options)
+        if temperature is not None:
+            self.temperature_ = temperature
+
+    def _cross_fit(self, X, matrix, codes, weight, architecture, groups):
+        """Learn the temperature from samples that the network which scores them did not see.
+
+        Samples of a fold have weight zero, which leaves them out of training and of the
+        early-stopping split alike.
+        """
+        weight = np.ones(len(codes)) if weight is None else weight
+        used = np.flatnonzero(weight > 0)
+        together = self._groups_of(X, groups)
+        seed = check_random_state(self.random_state).randint(2**31 - 1)
+        fold = np.full(len(codes), -1)
+        fold[used] = calibration_folds(
+            codes[used], None if together is None else together[used], seed=seed
+        )
+        scores = np.empty((len(codes), architecture["n_outputs"]))
+        for k in range(fold.max() + 1):
+            side = clone(self).set_params(
+                calibration=None, random_state=seed + k, verbose=0, warm_start=False
+            )
+            side.n_features_in_, side.classes_ = self.n_features_in_, self.classes_
+            kept = np.where(fold == k, 0.0, weight)
+            side._train(
+                matrix, architecture, target=codes, weight=kept, strata=codes, X=X, groups=groups
+            )
+            scores[fold == k] = side._outputs(matrix)[fold == k]
+        return fit_temperature(scores[used], codes[used], weight[used])
 
     def _compose(self, module, device, generator):
         net = super()._compose(module, device, generator)
@@ -192,6 +243,10 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):
             )
         return classes
 
+    def _check_settings(self):
+        super()._check_settings()
+        check_choice("calibration", self.calibration, (None, "temperature"))
+
     @staticmethod
     def _loss(module, output, batch):
         return nets.classification_loss(output, batch[1], batch.weight)
@@ -207,25 +262,3 @@ def _encode(y, classes):
             f"{name_some(np.unique(y[~known]))}."
         )
     return codes
-
-
-def _check_weight(sample_weight, matrix):
-    """Return the sample weights as an array of float64, or None."""
-    if sample_weight is None:
-        return None
-    n = matrix.shape[0]
-    if isinstance(sample_weight, numbers.Real):
-        return None  # one weight for all
-    weight = check_array(
-        sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight"
-    )
-    if weight.shape != (n,):
-        raise ValueError(
-            f"sample_weight must hold one weight a sample: got shape {weight.shape} for {n} "
-            "samples."
-        )
-    if (weight < 0).any():
-        raise ValueError(f"sample_weight must not be negative; got {weight.min():g}.")
-    if not weight.any():
-        raise ValueError("sample_weight is zero for all samples.")
-    return weight

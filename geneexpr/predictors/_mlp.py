@@ -4,6 +4,19 @@ from .. import nets
 from ._classifier import NetworkClassifier
 
 
+def mlp_architecture(estimator, n_inputs, n_outputs):
+    """Return what an estimator's settings say of its network, as plain values."""
+    return {
+        "n_inputs": n_inputs,
+        "n_outputs": n_outputs,
+        "hidden_layers": [int(width) for width in estimator.hidden_layers],
+        "activation": estimator.activation,
+        "dropout": float(estimator.dropout),
+        "normalization": estimator.normalization,
+        "residual": bool(estimator.residual),
+    }
+
+
 class TorchMLPClassifier(NetworkClassifier):
     """Classify samples with a multi-layer perceptron, trained in PyTorch.
 
@@ -22,12 +35,29 @@ class TorchMLPClassifier(NetworkClassifier):
     ----------
     hidden_layers : sequence of int, default=(128,)
         Width of each hidden layer; empty gives a linear model.
-    activation : {"relu", "gelu", "silu", "elu", "tanh", "identity"}, default="relu"
-        Of the hidden layers.
+    activation : {"relu", "gelu", "silu", "elu", "tanh", "identity"}, default="tanh"
+        Of the hidden layers. A bounded unit bears the outliers of standardised genes: a
+        single extreme value moves a sample no further than a large one does.
     dropout : float, default=0.2
         Share of the units of each hidden layer that are dropped while training.
+    normalization : {None, "batch", "layer"}, default=None
+        Between each hidden layer and its activation. "layer" treats every sample alike at all
+        times; "batch" learns from the mini-batch, where weights of samples do not count.
+    residual : bool, default=False
+        Every hidden layer behind the first adds to what it is given, where it is as wide.
+    l1 : float, default=0.0
+        Selects genes: after each step the weights of every gene in the first layer are
+        shortened, all of them together, by ``l1`` steps of the optimiser (group lasso [2]_),
+        and those of genes that do not keep up become exactly zero. From 1 on no gene can
+        keep up; 0.1 to 0.5 is usual.
     lr : float, default=1e-3
         Learning rate of Adam.
+    lr_schedule : {None, "cosine", "plateau"}, default=None
+        "cosine" lowers the rate along half a wave to nearly zero in the last epoch;
+        "plateau" halves it whenever the loss (on the held-out samples where there are such)
+        has not fallen for half of ``patience``.
+    gradient_clip : float, optional
+        Longest gradient of a mini-batch, over all weights together; a longer one is scaled.
     weight_decay : float, default=1e-2
         Decoupled weight decay (AdamW) of the weights, not of the offsets.
     max_epochs : int, default=100
@@ -47,8 +77,16 @@ class TorchMLPClassifier(NetworkClassifier):
         For arrays pass ``groups=`` to ``fit``.
     class_weight : dict or "balanced", optional
         Weight of each class.
+    calibration : {None, "temperature"}, default=None
+        "temperature" divides the scores by one number that makes probabilities as sure as
+        they deserve to be [3]_. It is learned by five-fold cross-fitting: from samples that
+        the network which scores them has seen neither in training nor in early stopping,
+        groups kept together. It takes six trainings.
     device : {"auto", "cpu", "cuda", "mps"}, default="auto"
         "auto" takes an accelerator where there is one.
+    precision : {"auto", "full", "bf16"}, default="auto"
+        Of matrix products in training. "auto" takes bfloat16 for float32 on a GPU that has
+        it, and what X has elsewhere; predictions are always in full.
     random_state : int, RandomState or None, default=None
         Seeds the start, the shuffling, dropout and the validation split.
     callbacks : list of skorch callbacks, optional
@@ -62,6 +100,12 @@ class TorchMLPClassifier(NetworkClassifier):
     Attributes
     ----------
     classes_ : array of shape (n_classes,)
+    temperature_ : float
+        What scores are divided by; with ``calibration`` only.
+    selected_genes_ : array of str
+        Genes whose weights in the first layer are not zero.
+    feature_importances_ : array of shape (n_genes,)
+        Root mean square of each gene's weights in the first layer.
     net_ : skorch.NeuralNet
         The trained net; ``net_.module_`` is the PyTorch module.
     loss_curve_ : list of float
@@ -84,12 +128,18 @@ class TorchMLPClassifier(NetworkClassifier):
 
     See Also
     --------
+    TorchMLPRegressor : Predicts numbers.
     AutoencoderEmbedder : Learns features without labels.
 
     References
     ----------
     .. [1] Loshchilov, Hutter, "Decoupled weight decay regularization", ICLR 2019,
        doi:10.48550/arXiv.1711.05101.
+    .. [2] Yuan, Lin (2006), "Model selection and estimation in regression with grouped
+       variables", Journal of the Royal Statistical Society B 68, 49-67,
+       doi:10.1111/j.1467-9868.2005.00532.x.
+    .. [3] Guo, Pleiss, Sun, Weinberger (2017), "On calibration of modern neural networks",
+       ICML, doi:10.48550/arXiv.1706.04599.
 
     Examples
     --------
@@ -109,9 +159,14 @@ class TorchMLPClassifier(NetworkClassifier):
         self,
         hidden_layers=(128,),
         *,
-        activation="relu",
+        activation="tanh",
         dropout=0.2,
+        normalization=None,
+        residual=False,
+        l1=0.0,
         lr=1e-3,
+        lr_schedule=None,
+        gradient_clip=None,
         weight_decay=1e-2,
         max_epochs=100,
         batch_size=32,
@@ -120,7 +175,9 @@ class TorchMLPClassifier(NetworkClassifier):
         patience=10,
         group_key=None,
         class_weight=None,
+        calibration=None,
         device="auto",
+        precision="auto",
         random_state=None,
         callbacks=None,
         warm_start=False,
@@ -129,7 +186,12 @@ class TorchMLPClassifier(NetworkClassifier):
         self.hidden_layers = hidden_layers
         self.activation = activation
         self.dropout = dropout
+        self.normalization = normalization
+        self.residual = residual
+        self.l1 = l1
         self.lr = lr
+        self.lr_schedule = lr_schedule
+        self.gradient_clip = gradient_clip
         self.weight_decay = weight_decay
         self.max_epochs = max_epochs
         self.batch_size = batch_size
@@ -138,20 +200,16 @@ class TorchMLPClassifier(NetworkClassifier):
         self.patience = patience
         self.group_key = group_key
         self.class_weight = class_weight
+        self.calibration = calibration
         self.device = device
+        self.precision = precision
         self.random_state = random_state
         self.callbacks = callbacks
         self.warm_start = warm_start
         self.verbose = verbose
 
     def _architecture(self, n_inputs, n_outputs):
-        return {
-            "n_inputs": n_inputs,
-            "n_outputs": n_outputs,
-            "hidden_layers": [int(width) for width in self.hidden_layers],
-            "activation": self.activation,
-            "dropout": float(self.dropout),
-        }
+        return mlp_architecture(self, n_inputs, n_outputs)
 
     @staticmethod
     def _build(dtype, generator, **architecture):
