@@ -12,7 +12,7 @@ from . import nets
 from ._base import GeneEstimator
 from ._blocks import row_blocks, row_edges
 from ._containers import DiskRows
-from ._skorch_net import Criterion, KeepBest, Net, ProgressBar, copied, history_of
+from ._skorch_net import Criterion, KeepBest, Net, ProgressBar, Schedule, copied, history_of
 from ._validation import check_choice, labels_of
 
 EARLY_STOPPING_SAMPLES = 500
@@ -28,11 +28,23 @@ class NetworkEstimator(GeneEstimator):
     ``warm_start``, ``verbose``) and has two hooks:
 
     - ``_build(dtype, generator, **architecture)``: the module; static.
-    - ``_loss(module, output, batch)``: the loss of a mini-batch; static.
+    - ``_loss(module, output, batch)``: the loss of a mini-batch; static. ``output`` is what
+      the module gives: a tensor, or a tuple or dict of them.
+
+    It may also assign what else is read, which is off here: ``lr_schedule`` (None, "cosine",
+    "plateau"), ``gradient_clip``, ``precision`` ("auto", "full", "bf16"), ``l1`` (for modules
+    whose first layer is a `nets.GeneLinear`), ``normalization`` and ``residual``.
     """
 
     _net_class = Net
     _nonlinearity = None
+
+    lr_schedule = None
+    gradient_clip = None
+    precision = "full"
+    l1 = 0.0
+    normalization = None
+    residual = False
 
     @property
     def history_(self):
@@ -84,7 +96,8 @@ class NetworkEstimator(GeneEstimator):
 
     def _check_same(self, architecture):
         """Raise where a setting that shapes the network changed between two fits."""
-        changed = [key for key, value in architecture.items() if self.architecture_[key] != value]
+        before = self.architecture_
+        changed = [key for key, value in architecture.items() if before.get(key, value) != value]
         if changed:
             raise ValueError(
                 f"Training goes on with the network of the first fit, but {', '.join(changed)} "
@@ -98,7 +111,7 @@ class NetworkEstimator(GeneEstimator):
 
     def _split(self, used, strata, X, groups):
         """Return the rows to train on and those to judge on."""
-        groups = labels_of(X, self.group_key, groups, key_name="group_key", given_name="groups")
+        groups = self._groups_of(X, groups)
         seed = check_random_state(self.random_state).randint(2**31 - 1)
         learn, judge = validation_split(
             np.zeros(len(used), int) if strata is None else strata[used],
@@ -107,6 +120,9 @@ class NetworkEstimator(GeneEstimator):
             seed,
         )
         return used[learn], used[judge]
+
+    def _groups_of(self, X, groups):
+        return labels_of(X, self.group_key, groups, key_name="group_key", given_name="groups")
 
     def _start(self, architecture, dtype):
         """Build the net with fresh weights."""
@@ -121,7 +137,7 @@ class NetworkEstimator(GeneEstimator):
         """Give a fresh module what it learns from the data other than by gradients."""
 
     def _compose(self, module, device, generator):
-        loss = type(self)._loss
+        loss = self._loss
         net = self._net_class(
             module,
             Criterion(lambda output, batch: loss(module, output, batch)),
@@ -145,8 +161,13 @@ class NetworkEstimator(GeneEstimator):
         """Add copies of the user's callbacks, then our own; take over what was set anew."""
         net.set_params(lr=self.lr, batch_size=self.batch_size)
         net.optimizer_.param_groups[0]["weight_decay"] = self.weight_decay
+        net.gradient_clip, net.l1 = self.gradient_clip, self.l1
+        net.lower_precision = lowers_precision(self.precision, net)
         net.callbacks = [copied(item) for item in self.callbacks or ()]
         own = [("keep_best", KeepBest(self.patience))]
+        if self.lr_schedule is not None:
+            halve_after = max(1, self.patience // 2)
+            own.insert(0, ("schedule", Schedule(self.lr_schedule, self.lr, epochs, halve_after)))
         if self.verbose:
             own.append(("progress", ProgressBar(epochs)))
         net._initialize_callbacks()
@@ -182,6 +203,12 @@ class NetworkEstimator(GeneEstimator):
         check_number("dropout", self.dropout, least=0, below=1)
         check_choice("activation", self.activation, nets.ACTIVATIONS)
         check_choice("early_stopping", self.early_stopping, (True, False, "auto"))
+        check_choice("normalization", self.normalization, (None, *nets.NORMALIZATIONS))
+        check_choice("lr_schedule", self.lr_schedule, (None, "cosine", "plateau"))
+        check_choice("precision", self.precision, ("auto", "full", "bf16"))
+        check_number("l1", self.l1, least=0)
+        if self.gradient_clip is not None:
+            check_number("gradient_clip", self.gradient_clip, above=0)
         for width in self.hidden_layers:
             check_number("hidden_layers", width, least=1, whole=True)
 
@@ -280,6 +307,30 @@ def validation_split(strata, groups, fraction, seed):
     return np.flatnonzero(~judge), np.flatnonzero(judge)
 
 
+def lowers_precision(precision, net):
+    """Tell whether a net is to multiply matrices in bfloat16 while it trains.
+
+    Parameters
+    ----------
+    precision : {"auto", "full", "bf16"}
+        "auto" says yes for float32 on a GPU that has bfloat16; a CPU gains nothing by it.
+    net : skorch.NeuralNet
+
+    Raises
+    ------
+    ValueError
+        If "bf16" is asked for with float64, which PyTorch would leave as it is.
+    """
+    if precision == "full":
+        return False
+    single = next(net.module_.parameters()).dtype == torch.float32
+    if precision == "bf16":
+        if not single:
+            raise ValueError('precision="bf16" works on float32; give X as float32.')
+        return True
+    return single and str(net.device).startswith("cuda") and torch.cuda.is_bf16_supported()
+
+
 def float_type(matrix):
     """Return the torch dtype that arithmetic on a matrix is done in."""
     return torch.float32 if matrix.dtype == np.float32 else torch.float64
@@ -299,6 +350,7 @@ def _as_tensors(target, weight, used, dtype):
     """Return targets and weights as tensors; the weights of the used rows average to one."""
     if target is not None:
         target = torch.from_numpy(target)
+        target = target.to(dtype) if target.is_floating_point() else target
     if weight is not None:
         weight = torch.from_numpy(weight / weight[used].mean()).to(dtype)
     return target, weight

@@ -24,9 +24,12 @@ FOR_CHECKS = {
     "dropout": 0,
     "early_stopping": False,
     "gene_lengths": None,
+    "lr": 0.01,
 }
 """What scikit-learn's checks need: their data have no gene lengths, and a network must reach
 the same optimum whatever the order of the rows."""
+
+SMALL_NET = {"hidden_layers": (8,), "max_epochs": 3, "random_state": 0}
 
 VARIANTS = {
     "AutoencoderEmbedder": [{"n_components": 3, "max_epochs": 3, "random_state": 0}],
@@ -70,7 +73,16 @@ VARIANTS = {
         {"condition": "batch", "min_count": 5},
         {"design": ("batch", "age")},
     ],
-    "TorchMLPClassifier": [{"hidden_layers": (8,), "max_epochs": 3, "random_state": 0}],
+    "TorchMLPClassifier": [
+        SMALL_NET,
+        {**SMALL_NET, "hidden_layers": (8, 8), "normalization": "batch", "residual": True},
+        {**SMALL_NET, "normalization": "layer", "calibration": "temperature"},
+        {**SMALL_NET, "hidden_layers": (), "l1": 0.3, "lr_schedule": "cosine"},
+    ],
+    "TorchMLPRegressor": [
+        SMALL_NET,
+        {**SMALL_NET, "normalization": "batch", "loss": "huber", "gradient_clip": 1.0},
+    ],
     "MeanCenterCorrector": [
         {"batch_key": "batch"},
         {"batch_key": "batch", "covariate_keys": ("age",)},
@@ -86,6 +98,17 @@ VARIANTS = {
     "TMMNormalizer": [{}, {"method": "TMMwsp"}, {"reference": "pooled", "log": True}],
     "ToArray": [{}, {"dense": True}],
     "UpperQuartileNormalizer": [{}, {"log": True}],
+    "VariationalAutoencoderEmbedder": [
+        {"n_components": 3, "max_epochs": 3, "random_state": 0},
+        {
+            "n_components": 3,
+            "max_epochs": 3,
+            "batch_key": "batch",
+            "likelihood": "zinb",
+            "random_state": 0,
+        },
+        {"n_components": 3, "max_epochs": 3, "likelihood": "gaussian", "random_state": 0},
+    ],
     "VarianceFilter": [
         {"n_genes": 7},
         {"n_genes": 7, "method": "mad"},

@@ -1,5 +1,8 @@
 """Modules, losses, gathering and the training core, without any estimator."""
 
+import threading
+import time
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -180,7 +183,7 @@ def test_a_read_only_array_is_read_without_copy_or_warning():
     assert tensor.tolist() == X.tolist()
 
 
-def test_blocks_hold_no_more_than_the_buffer(matrix):
+def test_one_buffer_is_read_ahead_and_no_more(matrix):
     held = []
 
     def read(start, stop):
@@ -191,7 +194,21 @@ def test_blocks_hold_no_more_than_the_buffer(matrix):
     rows = nets.BlockRows(read, [*range(0, 23, 4), 23], matrix.dtype, read_ahead_bytes=2 * block)
     batches = rows.batches(torch.arange(23), 2, generator())
     next(batches)
-    assert len(held) <= 3
+    time.sleep(0.2)
+    assert len(held) == 5  # two of this buffer, two of the next, the first of the one behind
+    assert threading.active_count() > 1
+    batches.close()
+    assert not [t for t in threading.enumerate() if t.name.startswith("geneexpr-read-ahead")]
+    assert len(held) == 5
+
+
+def test_a_reader_that_fails_is_heard():
+    def read(start, stop):
+        raise OSError("the disk is gone")
+
+    rows = nets.BlockRows(read, [0, 2, 4], float)
+    with pytest.raises(OSError, match="the disk is gone"):
+        list(rows.batches(torch.arange(4), 2))
 
 
 @pytest.mark.parametrize("make", [np.asarray, sp.csr_matrix])

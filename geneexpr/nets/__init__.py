@@ -2,9 +2,26 @@
 
 from ._autoencoder import Autoencoder
 from ._device import DEVICES, choose_device
-from ._gene_linear import GeneLinear, recycle_gradients
-from ._layers import ACTIVATIONS, Dropout, GaussianNoise, linear, make_generator, use_generator
-from ._losses import classification_loss, probabilities, reconstruction_loss
+from ._gene_linear import GeneLinear, first_layer, recycle_gradients
+from ._layers import (
+    ACTIVATIONS,
+    NORMALIZATIONS,
+    BatchNorm,
+    Dropout,
+    GaussianNoise,
+    Residual,
+    linear,
+    make_generator,
+    use_generator,
+)
+from ._likelihoods import LIKELIHOODS
+from ._losses import (
+    REGRESSION_LOSSES,
+    classification_loss,
+    probabilities,
+    reconstruction_loss,
+    robust_loss,
+)
 from ._mlp import MLP
 from ._rows import BlockRows, DenseRows, SparseRows, apply_rows, as_tensor, rows_of
 from ._training import (
@@ -17,13 +34,18 @@ from ._training import (
     weights_from_arrays,
     weights_to_arrays,
 )
+from ._variational import VariationalAutoencoder, divergence
 
 __all__ = [
     "ACTIVATIONS",
     "DEVICES",
+    "LIKELIHOODS",
     "MLP",
+    "NORMALIZATIONS",
+    "REGRESSION_LOSSES",
     "Autoencoder",
     "Batch",
+    "BatchNorm",
     "BestWeights",
     "BlockRows",
     "DenseRows",
@@ -31,11 +53,15 @@ __all__ = [
     "Examples",
     "GaussianNoise",
     "GeneLinear",
+    "Residual",
     "SparseRows",
+    "VariationalAutoencoder",
     "apply_rows",
     "as_tensor",
     "choose_device",
     "classification_loss",
+    "divergence",
+    "first_layer",
     "linear",
     "make_generator",
     "make_optimizer",
@@ -44,6 +70,7 @@ __all__ = [
     "probabilities",
     "reconstruction_loss",
     "recycle_gradients",
+    "robust_loss",
     "rows_of",
     "use_generator",
     "weights_from_arrays",

@@ -43,7 +43,9 @@ class GeneLinear(nn.Module):
 
     def forward(self, x):
         """Map genes of shape (n_samples, n_inputs) to (n_samples, n_outputs)."""
-        if self.training and not x.requires_grad:
+        # Autocast casts the plain product by itself, and its gradient back.
+        lower = torch.is_autocast_enabled(x.device.type)
+        if self.training and not x.requires_grad and not lower:
             return _Product.apply(x, self.weight, self.bias, self)
         return torch.addmm(self.bias, x, self.weight)
 
@@ -54,6 +56,30 @@ class GeneLinear(nn.Module):
         """
         if self.weight.grad is not None:
             self._spare, self.weight.grad = self.weight.grad, None
+
+    @torch.no_grad()
+    def shrink(self, threshold):
+        """Shorten the weights of each gene by ``threshold`` in the root mean square.
+
+        This is the proximal step of the group lasso [1]_: a gene whose weights are shorter
+        than that gets weights of exactly zero.
+
+        Parameters
+        ----------
+        threshold : float
+
+        References
+        ----------
+        .. [1] Yuan, Lin (2006), "Model selection and estimation in regression with grouped
+           variables", Journal of the Royal Statistical Society B 68, 49-67,
+           doi:10.1111/j.1467-9868.2005.00532.x.
+        """
+        self.weight.mul_((1 - threshold / self.gene_weights()).clamp_(min=0)[:, None])
+
+    @torch.no_grad()
+    def gene_weights(self):
+        """Return the root mean square of each gene's weights, of shape (n_inputs,)."""
+        return torch.linalg.vector_norm(self.weight, dim=1) / math.sqrt(self.weight.shape[1])
 
     def take_spare(self):
         """Hand over the memory of the last gradient, if it was kept."""
@@ -94,3 +120,23 @@ def recycle_gradients(module):
     for layer in module.modules():
         if isinstance(layer, GeneLinear):
             layer.recycle()
+
+
+def first_layer(module):
+    """Return the layer that genes enter a module by.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+
+    Returns
+    -------
+    GeneLinear
+    """
+    for layer in module.modules():
+        if isinstance(layer, GeneLinear):
+            return layer
+    raise ValueError(
+        f"{type(module).__name__} has no GeneLinear: build the layer that genes enter by as "
+        "nets.GeneLinear where l1 is used."
+    )

@@ -121,8 +121,56 @@ def use_generator(module, generator):
             layer.generator = generator
 
 
-def stack(sizes, activation, dropout, *, dtype, generator, first=linear):
-    """Build hidden layers: linear, activation, dropout, for each pair of ``sizes``.
+class BatchNorm(nn.BatchNorm1d):
+    """Batch normalisation that a mini-batch of one row leaves at the running statistics.
+
+    One row has no variance, and PyTorch refuses it; a data set of 33 samples or a
+    ``partial_fit`` on one sample should not be refused.
+    """
+
+    def forward(self, x):
+        """Normalise by the mini-batch in training, by the running statistics else."""
+        if self.training and len(x) > 1:
+            return super().forward(x)
+        return nn.functional.batch_norm(
+            x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
+        )
+
+
+NORMALIZATIONS = {"batch": BatchNorm, "layer": nn.LayerNorm}
+"""Between a hidden layer's linear map and its activation; they start without random numbers."""
+
+
+class Residual(nn.Module):
+    """Add what comes in to what a block of layers makes of it.
+
+    Parameters
+    ----------
+    block : torch.nn.Module
+        As wide behind as before.
+    """
+
+    def __init__(self, block):
+        super().__init__()
+        self.block = block
+
+    def forward(self, x):
+        """Return ``x + block(x)``."""
+        return x + self.block(x)
+
+
+def stack(
+    sizes,
+    activation,
+    dropout,
+    *,
+    dtype,
+    generator,
+    first=linear,
+    normalization=None,
+    residual=False,
+):
+    """Build hidden layers: linear, normalisation, activation, dropout, for each of ``sizes``.
 
     Parameters
     ----------
@@ -135,16 +183,24 @@ def stack(sizes, activation, dropout, *, dtype, generator, first=linear):
     generator : torch.Generator or None
     first : callable, default=linear
         Builds the first of the linear layers.
+    normalization : {None, "batch", "layer"}, default=None
+    residual : bool, default=False
+        Let every layer behind the first add to what it is given, where it is as wide.
 
     Returns
     -------
     torch.nn.Sequential
     """
     layers = []
-    for n_inputs, n_outputs in pairwise(sizes):
-        build = linear if layers else first
-        layers.append(build(n_inputs, n_outputs, dtype=dtype, generator=generator))
-        layers.append(ACTIVATIONS[activation]())
+    for number, (n_inputs, n_outputs) in enumerate(pairwise(sizes)):
+        build = linear if number else first
+        block = [build(n_inputs, n_outputs, dtype=dtype, generator=generator)]
+        if normalization is not None:
+            block.append(NORMALIZATIONS[normalization](n_outputs, dtype=dtype))
+        block.append(ACTIVATIONS[activation]())
         if dropout:
-            layers.append(Dropout(dropout, generator))
+            block.append(Dropout(dropout, generator))
+        if residual and number and n_inputs == n_outputs:
+            block = [Residual(nn.Sequential(*block))]
+        layers += block
     return nn.Sequential(*layers)

@@ -6,7 +6,12 @@ the share of its weight in the whole; a weight of 2 counts like a row given twic
 
 import torch
 from torch import sigmoid, softmax
-from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, mse_loss
+from torch.nn.functional import (
+    binary_cross_entropy_with_logits,
+    cross_entropy,
+    huber_loss,
+    mse_loss,
+)
 
 
 def classification_loss(output, target, weight=None):
@@ -45,6 +50,31 @@ def reconstruction_loss(output, target, weight=None):
     if weight is None:
         return mse_loss(output, target)
     return (mse_loss(output, target, reduction="none").mean(1) * weight).mean()
+
+
+def robust_loss(output, target, weight=None):
+    """Huber's loss [1]_ over samples and targets: squares up to 1, then straight.
+
+    Parameters
+    ----------
+    output, target : tensor of shape (n_samples, n_targets)
+    weight : tensor of shape (n_samples,), optional
+
+    Returns
+    -------
+    tensor of no dimension
+        In the units of the mean squared error near the target: twice Huber's.
+
+    References
+    ----------
+    .. [1] Huber (1964), "Robust estimation of a location parameter", Annals of Mathematical
+       Statistics 35, 73-101, doi:10.1214/aoms/1177703732.
+    """
+    losses = 2 * huber_loss(output, target, reduction="none").mean(1)
+    return losses.mean() if weight is None else (losses * weight).mean()
+
+
+REGRESSION_LOSSES = {"mse": reconstruction_loss, "huber": robust_loss}
 
 
 def probabilities(output):

@@ -21,6 +21,10 @@ class MLP(nn.Module):
     activation : str
     dropout : float
         Share of the units of each hidden layer that are dropped while training.
+    normalization : {None, "batch", "layer"}, default=None
+        Between each hidden layer and its activation.
+    residual : bool, default=False
+        Hidden layers as wide as the one before add to it.
     dtype : torch.dtype
     generator : torch.Generator, optional
         Draws the start and the dropout; None leaves the weights unset.
@@ -42,13 +46,22 @@ class MLP(nn.Module):
         hidden_layers=(128,),
         activation="relu",
         dropout=0.0,
+        normalization=None,
+        residual=False,
         dtype=torch.float32,
         generator=None,
     ):
         super().__init__()
         sizes = [n_inputs, *hidden_layers]
         self.hidden = stack(
-            sizes, activation, dropout, dtype=dtype, generator=generator, first=GeneLinear
+            sizes,
+            activation,
+            dropout,
+            dtype=dtype,
+            generator=generator,
+            first=GeneLinear,
+            normalization=normalization,
+            residual=residual,
         )
         last = linear if hidden_layers else GeneLinear
         self.output = last(sizes[-1], n_outputs, dtype=dtype, generator=generator)

@@ -11,13 +11,16 @@ dense. Every class here has the same three methods:
 """
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import scipy.sparse as sp
 import torch
 
-READ_AHEAD_BYTES = 64 * 2**20
-"""Size of the buffer of rows from a source in blocks, within which rows are shuffled."""
+READ_AHEAD_BYTES = 48 * 2**20
+"""Size of a buffer of rows from a source in blocks, within which rows are shuffled.
+
+There are two: one is learned from while the next is read."""
 
 
 def rows_of(X):
@@ -142,8 +145,9 @@ class SparseRows(_InMemory):
 class BlockRows:
     """Rows that are read in blocks, as from disk, and never all at once.
 
-    Shuffling goes two ways: the order of the blocks, then the rows within a read-ahead
-    buffer of several blocks. Peak memory is twice the buffer and one mini-batch.
+    Shuffling goes two ways: the order of the blocks, then the rows within a buffer of
+    several blocks. While one buffer is learned from, a thread reads the next. Peak memory is
+    three buffers (the next is joined from its blocks) and one mini-batch.
 
     Parameters
     ----------
@@ -169,16 +173,16 @@ class BlockRows:
 
     def batches(self, index, batch_size, generator=None):
         """Yield ``(rows, x)`` over the rows in ``index``, which is sorted."""
-        for rows, buffer in self._buffers(index, generator):
+        blocks = _shuffled(torch.arange(len(self._edges) - 1), generator)
+        for rows, buffer in read_ahead(self._buffers(index, blocks)):
             source = rows_of(buffer)
             places = _shuffled(torch.arange(len(rows)), generator)
             for place in split_evenly(places, batch_size):
                 yield rows[place], source.take(place)
             del buffer, source  # let go of this buffer before the next one is read
 
-    def _buffers(self, index, generator):
+    def _buffers(self, index, blocks):
         """Yield ``(rows, matrix)``: the chosen rows of as many blocks as fit into the buffer."""
-        blocks = _shuffled(torch.arange(len(self._edges) - 1), generator)
         cuts = np.searchsorted(index.numpy(), self._edges)
         numbers, parts, held = [], [], 0
         for block in blocks.tolist():
@@ -207,6 +211,28 @@ class BlockRows:
     def to(self, device):
         """Move each mini-batch to the device."""
         return self if torch.device(device).type == "cpu" else _Moved(self, device)
+
+
+def read_ahead(items):
+    """Yield what an iterator yields, each made by a thread while the one before is in use.
+
+    Parameters
+    ----------
+    items : iterator
+        Draws no random numbers: it runs beside whoever does.
+
+    Examples
+    --------
+    >>> list(read_ahead(iter("abc")))
+    ['a', 'b', 'c']
+    """
+    end = object()
+    with ThreadPoolExecutor(1, thread_name_prefix="geneexpr-read-ahead") as thread:
+        coming = thread.submit(next, items, end)
+        while (item := coming.result()) is not end:
+            coming = thread.submit(next, items, end)
+            yield item
+            del item  # two buffers at a time, not three
 
 
 def _nbytes(matrix):
