@@ -252,6 +252,43 @@ def test_a_model_that_refuses_new_batches_is_told():
     assert "Set unseen_batch='estimate'" in caution
 
 
+class Paired(TransformerMixin, BaseEstimator):
+    """A step of somebody's that needs two rows, and fails in its own way on one."""
+
+    def fit(self, X, y=None):
+        self.n_features_in_ = X.shape[1]
+        return self
+
+    def transform(self, X):
+        if len(X) < 2:
+            raise IndexError("row 1")
+        return X
+
+
+def test_a_step_that_fails_on_one_row_is_told():
+    audit = leakage_audit(model(Paired()), *cohort(signal=2.0), **FAST)
+    assert audit.problems[0].startswith("The step 'paired' cannot process a sample alone, and does")
+
+
+class KnowsBatches(TransformerMixin, BaseEstimator):
+    """Look up what was learned of each batch, as tools do that never thought of a new one."""
+
+    def fit(self, X, y=None):
+        self.means_ = X.groupby(level="batch").mean()
+        self.n_features_in_ = X.shape[1]
+        return self
+
+    def transform(self, X):
+        return X - self.means_.loc[X.index.get_level_values("batch")].to_numpy()
+
+
+def test_any_error_on_a_new_batch_is_told():
+    audit = leakage_audit(model(KnowsBatches()), *cohort(signal=2.0), **FAST)
+    assert audit.passed
+    assert audit.batches["error"].str.contains("not in index|None of").all()
+    assert audit.steps.loc["knowsbatches", "rows_of_new_batch"] == "refused"
+
+
 class Noisy(TransformerMixin, BaseEstimator):
     def fit(self, X, y=None):
         self.n_features_in_ = X.shape[1]

@@ -235,8 +235,8 @@ def _left_out(estimator, X, outcome, batches):
                 predicted = predictions_of(model, take_rows(X, rows), outcome)
                 record["left_out"] = outcome.score(rows, predicted, np.zeros(len(rows)))
                 record["pairs"] = _n_compared(outcome, rows)
-            except ValueError as error:
-                record["error"] = str(error)
+            except Exception as error:  # reported: a model of anybody's may refuse a new batch
+                record["error"] = str(error) or type(error).__name__
         records.append({**record, "warning": " ".join(notes)})
     return pd.DataFrame(records, index=pd.Index(batches.levels, name="batch")), unseen
 

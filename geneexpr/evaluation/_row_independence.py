@@ -13,6 +13,7 @@ from ._rows import matrix_of, reassigned, take_rows
 _N_ALONE = 8
 """Rows that are also sent through alone."""
 _TOLERANCE = {"f4": 1e-4, "f8": 1e-6}
+_METHODS = ("transform", "predict_proba", "decision_function", "predict")
 _NEVER_READ = ("batch_key", "group_key")
 
 
@@ -20,7 +21,9 @@ def steps_of(fitted, prefix=""):
     """Yield name and estimator of the steps of a fitted pipeline, nested ones included."""
     fitted = getattr(fitted, "best_estimator_", fitted)
     if not hasattr(fitted, "steps"):
-        yield prefix or type(fitted).__name__.lower(), fitted
+        # A sampler (imbalanced-learn) acts in fit only.
+        if any(hasattr(fitted, method) for method in _METHODS):
+            yield prefix or type(fitted).__name__.lower(), fitted
         return
     for name, step in fitted.steps:
         if step is not None and not isinstance(step, str):
@@ -77,7 +80,7 @@ def check_steps(fitted, known, batch, unseen=None, outcome_keys=()):
 
 
 def _declared(step):
-    tags = get_tags(step)
+    tags = get_tags(step) if hasattr(step, "__sklearn_tags__") else None
     return getattr(tags, "couples_rows", None), getattr(tags, "couples_genes", None)
 
 
@@ -87,7 +90,7 @@ def _through(steps, rows):
     for _, step in steps:
         try:
             together = _apply(step, rows)
-        except ValueError:
+        except Exception:
             found.append(("refused", np.nan))
             break
         found.append(compare_alone(step, rows, together))
@@ -121,17 +124,15 @@ def compare_alone(step, rows, together):
     for i in np.unique(np.linspace(0, n_rows - 1, min(n_rows, _N_ALONE)).astype(int)):
         try:
             alone = matrix_of(_apply(step, take_rows(rows, [i])))
-        except ValueError:
+        except Exception:  # whatever it is that a step of anybody's raises on one row
             return "coupled", np.inf
         largest = max(largest, _difference(alone, expected[[i]], expected))
     return ("coupled" if largest > tolerance else "independent"), largest
 
 
 def _apply(step, rows):
-    for method in ("transform", "predict_proba", "decision_function", "predict"):
-        if hasattr(step, method):
-            return getattr(step, method)(rows)
-    raise TypeError(f"{type(step).__name__} has neither transform nor predict.")
+    method = next(name for name in _METHODS if hasattr(step, name))
+    return getattr(step, method)(rows)
 
 
 def _difference(found, expected, among=None):
@@ -172,7 +173,8 @@ def outcome_annotations(fitted, X, y):
 def _keys_of(step):
     """Return the names of annotations among the parameters of a step."""
     found = []
-    for name, value in step.get_params(deep=False).items():
+    parameters = step.get_params(deep=False) if hasattr(step, "get_params") else {}
+    for name, value in parameters.items():
         if name in _NEVER_READ or not (name.endswith(("_key", "_keys")) or name == "condition"):
             continue
         several = [value] if isinstance(value, str) else value
