@@ -30,6 +30,7 @@ from .datasets import DatasetUnavailableError as DatasetUnavailableError
 from .datasets import fetch_hapmap_lcl as fetch_hapmap_lcl
 from .datasets import make_cohort as make_cohort
 from .embedding import AutoencoderEmbedder as AutoencoderEmbedder
+from .embedding import VariationalAutoencoderEmbedder as VariationalAutoencoderEmbedder
 from .evaluation import BatchEffectReport as BatchEffectReport
 from .evaluation import ConfoundingReport as ConfoundingReport
 from .evaluation import LeakageAudit as LeakageAudit
@@ -61,7 +62,9 @@ from .normalization import VarianceStabilizer as VarianceStabilizer
 from .normalization import norm_factors as norm_factors
 from .plotting import BatchEffectDisplay as BatchEffectDisplay
 from .plotting import LeakageAuditDisplay as LeakageAuditDisplay
+from .plotting import TrainingCurveDisplay as TrainingCurveDisplay
 from .predictors import TorchMLPClassifier as TorchMLPClassifier
+from .predictors import TorchMLPRegressor as TorchMLPRegressor
 from .selection import DifferentialExpressionSelector as DifferentialExpressionSelector
 from .selection import HighlyVariableGenes as HighlyVariableGenes
 from .selection import LowExpressionFilter as LowExpressionFilter

@@ -1,46 +1,16 @@
 """A denoising autoencoder that embeds samples."""
 
-import numpy as np
 import torch
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin
+from sklearn.base import ClassNamePrefixFeaturesOutMixin
 from sklearn.utils.validation import check_is_fitted
 
 from .. import nets
 from .._base import GeneTransformer
-from .._blocks import fold, map_rows
-from .._containers import is_named, like
+from .._blocks import map_rows
+from .._containers import like
 from .._network import NetworkEstimator, check_number
-from .._validation import check_input
-from ..stats._moments import merge_moments, summarise_batches
-
-
-def center_and_scale(matrix):
-    """Return the mean of each gene and one standard deviation for all genes.
-
-    Parameters
-    ----------
-    matrix : array, CSR matrix or DiskRows of shape (n_samples, n_genes)
-
-    Returns
-    -------
-    center : array of shape (n_genes,)
-    scale : float
-        The square root of the mean variance of the genes; 1 where none varies.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> center, scale = center_and_scale(np.array([[0.0, 1.0], [4.0, 1.0]]))
-    >>> center, round(scale, 6)
-    (array([2., 1.]), 1.414214)
-    """
-    moments = fold(
-        matrix,
-        lambda block: summarise_batches(block, np.zeros(block.shape[0], dtype=int), 1),
-        merge_moments,
-    )
-    scale = float(np.sqrt(moments.squares.sum() / (matrix.shape[0] * matrix.shape[1])))
-    return moments.means[0], scale if scale > 0 else 1.0
+from ._inverse import check_components, gene_names_in
+from ._profile import center_and_scale
 
 
 class AutoencoderEmbedder(ClassNamePrefixFeaturesOutMixin, GeneTransformer, NetworkEstimator):
@@ -260,8 +230,7 @@ class AutoencoderEmbedder(ClassNamePrefixFeaturesOutMixin, GeneTransformer, Netw
             Denoised expression.
         """
         check_is_fitted(self)
-        inner = Embedding(self.get_feature_names_out(), named=is_named(X))
-        matrix = check_input(inner, X, reset=False)
+        matrix = check_components(self, X)
         restored = map_rows(
             matrix,
             lambda block: self._apply_block(block, self.net_.module_.decode),
@@ -295,20 +264,3 @@ class AutoencoderEmbedder(ClassNamePrefixFeaturesOutMixin, GeneTransformer, Netw
     @staticmethod
     def _loss(module, output, batch):
         return nets.reconstruction_loss(output, module.standardize(batch[0]), batch.weight)
-
-
-def gene_names_in(estimator):
-    """Return the names of the genes seen in fit, or scikit-learn's stand-ins for them."""
-    names = getattr(estimator, "feature_names_in_", None)
-    if names is None:
-        names = np.asarray([f"x{i}" for i in range(estimator.n_features_in_)], dtype=object)
-    return names
-
-
-class Embedding(BaseEstimator):
-    """Stands for the embedder when the components that come back are checked."""
-
-    def __init__(self, names, named):
-        self.n_features_in_ = len(names)
-        if named:
-            self.feature_names_in_ = names
