@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 
 from ._data import frame, log_expression, relative_difference
 from ._jobs import Job, times_faster, within_copies
@@ -53,14 +52,6 @@ def _inmoose(data):
     return lambda: pycombat_norm(X, batch, par_prior=False).T
 
 
-def _neurocombat(data):
-    from neuroCombat import neuroCombat
-
-    X = np.ascontiguousarray(data["X"].T)
-    labels = pd.DataFrame({"batch": data["batch"]})
-    return lambda: neuroCombat(X, labels, "batch", parametric=False)["data"].T
-
-
 JOBS = (
     Job(
         "linear_batch",
@@ -75,7 +66,7 @@ JOBS = (
         "combat_nonparametric",
         "ComBat, non-parametric prior, fit_transform, 100 x 5 000, 5 batches",
         _nonparametric_data,
-        {"geneexpr": _nonparametric, "inmoose": _inmoose, "neuroCombat": _neurocombat},
+        {"geneexpr": _nonparametric, "inmoose": _inmoose},
         targets=(times_faster(20, "inmoose"),),
         note=lambda data, ours, theirs: relative_difference(ours, theirs),
         repeats=3,
