@@ -36,3 +36,12 @@ def test_grades_are_judged_as_classes():
     grade = rng.permutation(np.arange(120) % 3)
     assert refused(grade, np.eye(3)[grade][:, 1:])
     assert not refused(grade, rng.normal(size=120))
+
+
+def test_batches_that_hold_one_class_each_are_refused():
+    batch = np.repeat([0, 1, 2, 3], 5)
+    with pytest.raises(ValueError, match=r"^The batch determines the outcome y: each batch holds"):
+        check_outcome(np.array(["case", "control"])[batch // 2], batch, {})
+    mixed = np.array(["case", "control"])[batch // 2]
+    mixed[0] = "control"
+    check_outcome(mixed, batch, {})

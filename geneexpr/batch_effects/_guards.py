@@ -77,7 +77,7 @@ def _where(columns, codes, batches):
 
 
 def check_outcome(y, codes, covariates):
-    """Raise where a batch is identical to the outcome, or a covariate gives it away.
+    """Raise where the batch determines the outcome, or a covariate gives it away.
 
     Parameters
     ----------
@@ -91,11 +91,12 @@ def check_outcome(y, codes, covariates):
     kind = _kind_of_outcome(y)
     if kind in ("binary", "multiclass"):
         classes, outcome = np.unique(y, return_inverse=True)
-        if codes is not None and _identical(codes, outcome):
+        if codes is not None and _determines(codes, outcome):
+            said = "is identical to" if _determines(outcome, codes) else "determines"
             raise ValueError(
-                f"The batch is identical to the outcome y: each of the {len(classes)} classes is "
-                "one batch. Correcting for it removes the outcome from the data; no corrector "
-                "can tell the two apart. allow_outcome=True corrects nevertheless."
+                f"The batch {said} the outcome y: each batch holds samples of one of the "
+                f"{len(classes)} classes only. Correcting for it removes the outcome from the data; "
+                "no corrector can tell the two apart. allow_outcome=True corrects nevertheless."
             )
         judge, measure, most = _auc, "AUC", MAX_AUC
     elif kind == "continuous":
@@ -122,9 +123,10 @@ def _kind_of_outcome(y):
     return "continuous" if n_levels > min(MAX_LEVELS, len(y) / 2) else kind
 
 
-def _identical(a, b):
+def _determines(a, b):
+    """Tell whether each level of ``a`` goes with one level of ``b``, which has several."""
     n_pairs = len(set(zip(a.tolist(), b.tolist(), strict=True)))
-    return n_pairs > 1 and n_pairs == len(np.unique(a)) == len(np.unique(b))
+    return n_pairs == len(np.unique(a)) and len(np.unique(b)) > 1
 
 
 def _auc(columns, outcome):
@@ -133,7 +135,7 @@ def _auc(columns, outcome):
     if len(counts) < 2:
         return 0.0
     levels = np.unique(columns, axis=0, return_inverse=True)[1].ravel()
-    if _identical(levels, outcome):
+    if _determines(levels, outcome) and _determines(outcome, levels):
         return 1.0
     if counts.min() < 2:
         return 0.0
