@@ -95,8 +95,9 @@ def check_outcome(y, codes, covariates):
             said = "is identical to" if _determines(outcome, codes) else "determines"
             raise ValueError(
                 f"The batch {said} the outcome y: each batch holds samples of one of the "
-                f"{len(classes)} classes only. Correcting for it removes the outcome from the data; "
-                "no corrector can tell the two apart. allow_outcome=True corrects nevertheless."
+                f"{len(classes)} classes only. Correcting for it removes the outcome from the "
+                "data; no corrector can tell the two apart. allow_outcome=True corrects "
+                "nevertheless."
             )
         judge, measure, most = _auc, "AUC", MAX_AUC
     elif kind == "continuous":
