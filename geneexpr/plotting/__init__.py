@@ -5,5 +5,6 @@ matplotlib is imported when the first figure is drawn, not before.
 
 from ._batch_effects import BatchEffectDisplay
 from ._leakage_audit import LeakageAuditDisplay
+from ._training import TrainingCurveDisplay
 
-__all__ = ["BatchEffectDisplay", "LeakageAuditDisplay"]
+__all__ = ["BatchEffectDisplay", "LeakageAuditDisplay", "TrainingCurveDisplay"]
