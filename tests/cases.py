@@ -32,7 +32,10 @@ the same optimum whatever the order of the rows."""
 SMALL_NET = {"hidden_layers": (8,), "max_epochs": 3, "random_state": 0}
 
 VARIANTS = {
-    "AutoencoderEmbedder": [{"n_components": 3, "max_epochs": 3, "random_state": 0}],
+    "AutoencoderEmbedder": [
+        {"n_components": 3, "max_epochs": 3, "random_state": 0},
+        {"n_components": 3, "max_epochs": 3, "random_state": 0, "tied": True, "loss": "nb"},
+    ],
     "CPMNormalizer": [{}, {"log": True}],
     "ComBatCorrector": [
         {"batch_key": "batch"},

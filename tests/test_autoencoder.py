@@ -5,12 +5,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+import torch
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 from geneexpr import AutoencoderEmbedder
-from geneexpr.embedding._autoencoder import center_and_scale
+from geneexpr.embedding._profile import center_and_scale
 
 GENES = [f"g{i}" for i in range(30)]
 SAMPLES = [f"s{i}" for i in range(100)]
@@ -173,3 +174,107 @@ def test_bad_settings_are_named(X, options, message):
 def test_inverse_transform_wants_the_components(X, fitted):
     with pytest.raises(ValueError, match="30 features, but Embedding is expecting 3"):
         fitted.inverse_transform(X)
+
+
+# ------------------------------------------------------------------ options
+
+
+@pytest.fixture(scope="module")
+def counts():
+    """Counts of three hidden factors, in libraries of different sizes, and their means."""
+    rng = np.random.default_rng(0)
+    shares = np.exp(rng.normal(size=(100, 3)) @ rng.normal(size=(3, 30)) / 2)
+    shares /= shares.sum(1, keepdims=True)
+    means = shares * np.exp(rng.normal(8, 0.5, size=(100, 1)))
+    return rng.poisson(means).astype(float), shares
+
+
+def jacobians(embedder, X):
+    """Return the Jacobian of the components of each sample by standardised expression."""
+    module = embedder.net_.module_
+    seen = module.standardize(torch.from_numpy(X))
+    return torch.stack(
+        [
+            torch.autograd.functional.jacobian(
+                lambda row: module.embedding(module.encoder(row[None]))[0], row
+            )
+            for row in seen
+        ]
+    )
+
+
+@pytest.mark.parametrize("hidden", [(), (16,), (16, 8)])
+def test_a_tied_decoder_is_the_encoder_transposed(X, hidden):
+    tied = model(hidden_layers=hidden, activation="identity", tied=True, max_epochs=3).fit(X)
+    module = tied.net_.module_
+    (encoder,) = jacobians(tied, X[:1])
+    decoder = torch.autograd.functional.jacobian(
+        lambda z: module._scores(z[None])[0], torch.zeros(3, dtype=torch.float64)
+    )
+    torch.testing.assert_close(decoder, encoder.T)
+
+
+def test_tying_halves_the_weights_and_still_restores(X, fitted):
+    def n_weights(embedder):
+        return sum(p.numel() for p in embedder.net_.module_.parameters() if p.ndim > 1)
+
+    tied = model(tied=True, max_epochs=120).fit(X)
+    assert n_weights(tied) == n_weights(fitted) / 2
+    restored = tied.inverse_transform(tied.transform(X))
+    assert ((restored - X) ** 2).sum() / ((X - X.mean(0)) ** 2).sum() < 0.15
+
+
+def test_the_contractive_penalty_lowers_the_jacobian(X, fitted):
+    plain = jacobians(fitted, X[:20]).square().sum((1, 2)).mean()
+    contracted = model(contractive=0.05).fit(X)
+    assert jacobians(contracted, X[:20]).square().sum((1, 2)).mean() < 0.5 * plain
+
+
+def test_the_jacobian_norm_is_estimated_without_bias(X, fitted):
+    exact = jacobians(fitted, X[:20]).square().sum((1, 2)).mean().item()
+    module = fitted.net_.module_
+    module.generator = torch.Generator().manual_seed(0)
+    draws = [module.jacobian_norm(torch.from_numpy(X[:20])).item() for _ in range(200)]
+    module.generator = None
+    assert np.mean(draws) == pytest.approx(exact, rel=0.05)
+
+
+def test_sparsity_draws_components_to_zero(X):
+    def near_zero(**options):
+        Z = model(8, max_epochs=150, **options).fit_transform(X)
+        return (np.abs(Z) < 0.05 * np.abs(Z).max()).mean()
+
+    assert near_zero(sparsity=0.3) > near_zero() + 0.15
+
+
+@pytest.mark.parametrize("loss", ["poisson", "nb"])
+def test_losses_of_counts_restore_shares(counts, loss):
+    X, shares = counts
+    embedder = model(loss=loss, lr=5e-3, max_epochs=150).fit(X)
+    restored = embedder.inverse_transform(embedder.transform(X))
+    np.testing.assert_allclose(restored.sum(1), np.median(X.sum(1)), rtol=1e-9)
+    found = restored / restored.sum(1, keepdims=True)
+    flat = np.abs(shares.mean(0) - shares).mean()
+    assert np.abs(found - shares).mean() < 0.35 * flat
+
+
+def test_losses_of_counts_refuse_negative_values(X):
+    with pytest.raises(ValueError, match="Negative values in data passed to AutoencoderEmbedder"):
+        model(loss="nb").fit(X - 5)
+
+
+def test_partial_fit_goes_on_and_ends_where_fit_does(X):
+    def plain(n):
+        return model(noise=0, batch_size=100, max_epochs=n)
+
+    piecewise = plain(1)
+    for _ in range(4):
+        piecewise.partial_fit(X)
+    assert piecewise.n_epochs_ == 4
+    np.testing.assert_allclose(piecewise.transform(X), plain(4).fit_transform(X), rtol=1e-9)
+
+
+def test_going_on_with_another_loss_is_refused(X):
+    embedder = model(max_epochs=1, warm_start=True).fit(X)
+    with pytest.raises(ValueError, match="but tied changed since"):
+        embedder.set_params(tied=True).fit(X)

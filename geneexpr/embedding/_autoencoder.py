@@ -1,5 +1,6 @@
 """A denoising autoencoder that embeds samples."""
 
+import numpy as np
 import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin
 from sklearn.utils.validation import check_is_fitted
@@ -9,8 +10,9 @@ from .._base import GeneTransformer
 from .._blocks import map_rows
 from .._containers import like
 from .._network import NetworkEstimator, check_number
+from .._validation import check_choice, warn_zero_depth
 from ._inverse import check_components, gene_names_in
-from ._profile import center_and_scale
+from ._profile import count_profile, start_of_counts, start_of_values
 
 
 class AutoencoderEmbedder(ClassNamePrefixFeaturesOutMixin, GeneTransformer, NetworkEstimator):
@@ -21,6 +23,11 @@ class AutoencoderEmbedder(ClassNamePrefixFeaturesOutMixin, GeneTransformer, Netw
     common. It centres each gene and divides all of them by one number, as PCA does but for
     that number, so that ``noise`` and ``lr`` mean the same on every scale. Genes of larger
     variance count more; standardise before (`StandardScaler`) if they should not.
+
+    Besides noise, three options keep it from copying: weights that encoder and decoder share
+    (``tied``), components near zero for most samples (``sparsity``) and components that a
+    small change of expression does not move (``contractive``). For counts there are losses of
+    counts, which scatter around a share of the sample's own total.
 
     Row-independent. ``fit`` reads the data once for the means, then once an epoch in
     mini-batches, the only part of sparse input that is ever dense. Data on disk are
@@ -38,10 +45,28 @@ class AutoencoderEmbedder(ClassNamePrefixFeaturesOutMixin, GeneTransformer, Netw
         Of the hidden layers.
     noise : float, default=0.1
         Standard deviation of the noise in training, in units of the genes' own.
+    tied : bool, default=False
+        Let the decoder use the weights of the encoder, transposed: half as many to learn.
+    sparsity : float, default=0.0
+        Weight of the mean absolute component in the loss, which draws components to zero.
+    contractive : float, default=0.0
+        Weight of the squared norm of the Jacobian of the components, by scaled expression [2]_;
+        it is estimated along random directions.
+    loss : {"mse", "poisson", "nb"}, default="mse"
+        Squared error, for values on any scale; or for counts, of which the encoder sees
+        ``log(1 + count)``, the negative log-probability of a Poisson distribution or a
+        negative binomial one with one dispersion a gene. Penalties count in training only,
+        not on the samples that early stopping judges by.
     dropout : float, default=0.0
         Share of the units of each hidden layer that are dropped while training.
     lr : float, default=1e-3
         Learning rate of Adam.
+    lr_schedule : {None, "cosine", "plateau"}, default=None
+        "cosine" lowers the rate along half a wave to nearly zero in the last epoch;
+        "plateau" halves it whenever the loss (on the held-out samples where there are such)
+        has not fallen for half of ``patience``.
+    gradient_clip : float, optional
+        Longest gradient of a mini-batch, over all weights together; a longer one is scaled.
     weight_decay : float, default=1e-4
         Decoupled weight decay (AdamW) of the weights, not of the offsets.
     max_epochs : int, default=100
@@ -60,6 +85,9 @@ class AutoencoderEmbedder(ClassNamePrefixFeaturesOutMixin, GeneTransformer, Netw
         For arrays pass ``groups=`` to ``fit``.
     device : {"auto", "cpu", "cuda", "mps"}, default="auto"
         "auto" takes an accelerator where there is one.
+    precision : {"auto", "full", "bf16"}, default="auto"
+        Of matrix products in training. "auto" takes bfloat16 for float32 on a GPU that has
+        it, and what X has elsewhere; what a fitted network gives is always in full.
     random_state : int, RandomState or None, default=None
         Seeds the start, the shuffling, noise, dropout and the validation split.
     callbacks : list of skorch callbacks, optional
@@ -75,11 +103,13 @@ class AutoencoderEmbedder(ClassNamePrefixFeaturesOutMixin, GeneTransformer, Netw
     net_ : skorch.NeuralNet
         The trained net; ``net_.module_`` is the PyTorch module.
     center_ : array of shape (n_genes,)
-        Mean of each gene.
+        Mean of each gene; of ``log(1 + count)`` for a loss of counts.
     scale_ : float
         The number that all centred genes are divided by.
+    median_library_size_ : float
+        Of the training samples; for a loss of counts only.
     loss_curve_ : list of float
-        Mean training loss of each epoch: squared error of the standardised genes.
+        Mean training loss of each epoch and gene, penalties included.
     history_ : DataFrame
         Everything recorded in training, a row an epoch.
     n_epochs_ : int
@@ -100,6 +130,8 @@ class AutoencoderEmbedder(ClassNamePrefixFeaturesOutMixin, GeneTransformer, Netw
     .. [1] Vincent, Larochelle, Lajoie, Bengio, Manzagol (2010), "Stacked denoising
        autoencoders", Journal of Machine Learning Research 11, 3371-3408,
        doi:10.5555/1756006.1953039.
+    .. [2] Rifai, Vincent, Muller, Glorot, Bengio (2011), "Contractive auto-encoders: explicit
+       invariance during feature extraction", ICML, doi:10.5555/3104482.3104587.
 
     Examples
     --------
@@ -115,6 +147,8 @@ class AutoencoderEmbedder(ClassNamePrefixFeaturesOutMixin, GeneTransformer, Netw
     True
     """
 
+    tied, sparsity, contractive, loss = False, 0.0, 0.0, "mse"  # of older model files
+
     def __init__(
         self,
         n_components=32,
@@ -122,8 +156,14 @@ class AutoencoderEmbedder(ClassNamePrefixFeaturesOutMixin, GeneTransformer, Netw
         hidden_layers=(128,),
         activation="relu",
         noise=0.1,
+        tied=False,
+        sparsity=0.0,
+        contractive=0.0,
+        loss="mse",
         dropout=0.0,
         lr=1e-3,
+        lr_schedule=None,
+        gradient_clip=None,
         weight_decay=1e-4,
         max_epochs=100,
         batch_size=32,
@@ -132,6 +172,7 @@ class AutoencoderEmbedder(ClassNamePrefixFeaturesOutMixin, GeneTransformer, Netw
         patience=10,
         group_key=None,
         device="auto",
+        precision="auto",
         random_state=None,
         callbacks=None,
         warm_start=False,
@@ -141,8 +182,14 @@ class AutoencoderEmbedder(ClassNamePrefixFeaturesOutMixin, GeneTransformer, Netw
         self.hidden_layers = hidden_layers
         self.activation = activation
         self.noise = noise
+        self.tied = tied
+        self.sparsity = sparsity
+        self.contractive = contractive
+        self.loss = loss
         self.dropout = dropout
         self.lr = lr
+        self.lr_schedule = lr_schedule
+        self.gradient_clip = gradient_clip
         self.weight_decay = weight_decay
         self.max_epochs = max_epochs
         self.batch_size = batch_size
@@ -151,6 +198,7 @@ class AutoencoderEmbedder(ClassNamePrefixFeaturesOutMixin, GeneTransformer, Netw
         self.patience = patience
         self.group_key = group_key
         self.device = device
+        self.precision = precision
         self.random_state = random_state
         self.callbacks = callbacks
         self.warm_start = warm_start
@@ -178,20 +226,24 @@ class AutoencoderEmbedder(ClassNamePrefixFeaturesOutMixin, GeneTransformer, Netw
         ValueError
             If the loss becomes infinite or NaN.
         """
-        self._check_settings()
-        resume = self.warm_start and hasattr(self, "net_")
-        matrix = self._check(X, reset=not resume)
-        if not resume:
-            self.center_, self.scale_ = center_and_scale(matrix)
-        architecture = {
-            "n_inputs": self.n_features_in_,
-            "n_components": int(self.n_components),
-            "hidden_layers": [int(width) for width in self.hidden_layers],
-            "activation": self.activation,
-            "dropout": float(self.dropout),
-            "noise": float(self.noise),
-        }
-        self._train(matrix, architecture, X=X, groups=groups, resume=resume)
+        self._fit(X, resume=self.warm_start and hasattr(self, "net_"), groups=groups)
+        return self
+
+    def partial_fit(self, X, y=None):
+        """Train for one more epoch, without early stopping.
+
+        Center and scale come from the first call.
+
+        Parameters
+        ----------
+        X, y
+            As in `fit`.
+
+        Returns
+        -------
+        self
+        """
+        self._fit(X, resume=hasattr(self, "net_"), epochs=1)
         return self
 
     def transform(self, X):
@@ -205,7 +257,7 @@ class AutoencoderEmbedder(ClassNamePrefixFeaturesOutMixin, GeneTransformer, Netw
         -------
         container like X, of shape (n_samples, n_components)
         """
-        matrix = self._check(X)
+        matrix = self._values(X)
         return self._map(
             X,
             matrix,
@@ -227,13 +279,14 @@ class AutoencoderEmbedder(ClassNamePrefixFeaturesOutMixin, GeneTransformer, Netw
         Returns
         -------
         container like X, of shape (n_samples, n_genes)
-            Denoised expression.
+            Denoised expression; for a loss of counts, those expected in a library of the
+            median size of the training samples.
         """
         check_is_fitted(self)
         matrix = check_components(self, X)
         restored = map_rows(
             matrix,
-            lambda block: self._apply_block(block, self.net_.module_.decode),
+            lambda block: self._apply_block(block, self._decode),
             n_columns=self.n_features_in_,
             dtype=self._dtype,
             sparse=False,
@@ -248,14 +301,54 @@ class AutoencoderEmbedder(ClassNamePrefixFeaturesOutMixin, GeneTransformer, Netw
     def _dtype(self):
         return self.net_.module_.center.cpu().numpy().dtype
 
+    def _fit(self, X, *, resume, groups=None, epochs=None):
+        self._check_settings()
+        matrix = self._values(X, reset=not resume)
+        if not resume:
+            self._learn_start(matrix)
+        architecture = {
+            "n_inputs": self.n_features_in_,
+            "n_components": int(self.n_components),
+            "hidden_layers": [int(width) for width in self.hidden_layers],
+            "activation": self.activation,
+            "dropout": float(self.dropout),
+            "noise": float(self.noise),
+            "tied": bool(self.tied),
+            "sparsity": float(self.sparsity),
+            "contractive": float(self.contractive),
+            "loss": self.loss,
+        }
+        self._train(matrix, architecture, X=X, groups=groups, resume=resume, epochs=epochs)
+
+    def _learn_start(self, matrix):
+        if self.loss == "mse":
+            self._begin = start_of_values(matrix)
+        else:
+            found = count_profile(matrix)
+            warn_zero_depth(found.libraries, type(self).__name__)
+            self.median_library_size_ = float(np.median(found.filled))
+            self._begin = start_of_counts(found)
+        self.center_, self.scale_ = self._begin["center"], self._begin["scale"]
+
+    def _values(self, X, *, reset=False):
+        return self._check(X, reset=reset, counts=self.loss != "mse")
+
+    def _decode(self, z):
+        if self.loss == "mse":
+            return self.net_.module_.decode(z)
+        library = torch.full_like(z[:, 0], self.median_library_size_)
+        return self.net_.module_.decode(z, library)
+
     def _prepare(self, module):
-        module.center.copy_(torch.from_numpy(self.center_))
-        module.scale.fill_(self.scale_)
+        module.start({name: torch.as_tensor(value) for name, value in self._begin.items()})
+        del self._begin
 
     def _check_settings(self):
         super()._check_settings()
         check_number("n_components", self.n_components, least=1, whole=True)
-        check_number("noise", self.noise, least=0)
+        for name in ("noise", "sparsity", "contractive"):
+            check_number(name, getattr(self, name), least=0)
+        check_choice("loss", self.loss, ("mse", "poisson", "nb"))
 
     @staticmethod
     def _build(dtype, generator, **architecture):
@@ -263,4 +356,9 @@ class AutoencoderEmbedder(ClassNamePrefixFeaturesOutMixin, GeneTransformer, Netw
 
     @staticmethod
     def _loss(module, output, batch):
-        return nets.reconstruction_loss(output, module.standardize(batch[0]), batch.weight)
+        return module.loss(output, batch[0], batch.weight)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.positive_only = self.loss != "mse"
+        return tags

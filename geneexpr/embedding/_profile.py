@@ -14,6 +14,10 @@ DISPERSIONS = (1e-2, 1e3)
 """Inverse dispersions outside of this are not told apart by moments."""
 
 
+SMALLEST_SPREAD = 1e-3
+"""Of a gene, as a share of the common scale: a constant one has no log."""
+
+
 @dataclass(frozen=True, slots=True)
 class CountProfile:
     """Center and scale of the logged counts, shares, dispersions and library sizes.
@@ -36,6 +40,12 @@ class CountProfile:
     shares: np.ndarray
     sizes: np.ndarray
     libraries: np.ndarray
+
+    @property
+    def filled(self):
+        """The library sizes above zero; 1 where there are none."""
+        filled = self.libraries[self.libraries > 0]
+        return filled if len(filled) else np.ones(1)
 
 
 def center_and_scale(matrix):
@@ -66,6 +76,28 @@ def center_and_spreads(matrix):
     """Return what `center_and_scale` does, and the standard deviation of each gene."""
     moments = fold(matrix, _moments, merge_moments)
     return moments.means[0], *_spreads(moments)
+
+
+def start_of_values(matrix):
+    """Return what a network of values on any scale begins with, by name."""
+    center, scale, spreads = center_and_spreads(matrix)
+    log_scale = np.log(np.maximum(spreads / scale, SMALLEST_SPREAD))
+    return {"center": center, "scale": scale, "bias": 0 * center, "dispersion": log_scale}
+
+
+def start_of_counts(found):
+    """Return what a network of counts begins with, by name.
+
+    Parameters
+    ----------
+    found : CountProfile
+    """
+    return {
+        "center": found.center,
+        "scale": found.scale,
+        "bias": np.log(found.shares),
+        "dispersion": np.log(found.sizes),
+    }
 
 
 def count_profile(matrix):

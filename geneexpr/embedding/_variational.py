@@ -55,6 +55,12 @@ class VariationalAutoencoderEmbedder(ClassNamePrefixFeaturesOutMixin, Variationa
         Share of the units of each hidden layer of the encoder that are dropped in training.
     lr : float, default=1e-3
         Learning rate of Adam.
+    lr_schedule : {None, "cosine", "plateau"}, default=None
+        "cosine" lowers the rate along half a wave to nearly zero in the last epoch;
+        "plateau" halves it whenever the loss (on the held-out samples where there are such)
+        has not fallen for half of ``patience``.
+    gradient_clip : float, optional
+        Longest gradient of a mini-batch, over all weights together; a longer one is scaled.
     weight_decay : float, default=1e-4
         Decoupled weight decay (AdamW) of the weights, not of the offsets.
     max_epochs : int, default=100
@@ -73,6 +79,9 @@ class VariationalAutoencoderEmbedder(ClassNamePrefixFeaturesOutMixin, Variationa
         For arrays pass ``groups=`` to ``fit``.
     device : {"auto", "cpu", "cuda", "mps"}, default="auto"
         "auto" takes an accelerator where there is one.
+    precision : {"auto", "full", "bf16"}, default="auto"
+        Of matrix products in training. "auto" takes bfloat16 for float32 on a GPU that has
+        it, and what X has elsewhere; what a fitted network gives is always in full.
     random_state : int, RandomState or None, default=None
         Seeds the start, the shuffling, the draws, dropout and the validation split.
     callbacks : list of skorch callbacks, optional
@@ -148,6 +157,8 @@ class VariationalAutoencoderEmbedder(ClassNamePrefixFeaturesOutMixin, Variationa
         activation="relu",
         dropout=0.1,
         lr=1e-3,
+        lr_schedule=None,
+        gradient_clip=None,
         weight_decay=1e-4,
         max_epochs=100,
         batch_size=128,
@@ -156,6 +167,7 @@ class VariationalAutoencoderEmbedder(ClassNamePrefixFeaturesOutMixin, Variationa
         patience=10,
         group_key=None,
         device="auto",
+        precision="auto",
         random_state=None,
         callbacks=None,
         warm_start=False,
@@ -171,6 +183,8 @@ class VariationalAutoencoderEmbedder(ClassNamePrefixFeaturesOutMixin, Variationa
         self.activation = activation
         self.dropout = dropout
         self.lr = lr
+        self.lr_schedule = lr_schedule
+        self.gradient_clip = gradient_clip
         self.weight_decay = weight_decay
         self.max_epochs = max_epochs
         self.batch_size = batch_size
@@ -179,6 +193,7 @@ class VariationalAutoencoderEmbedder(ClassNamePrefixFeaturesOutMixin, Variationa
         self.patience = patience
         self.group_key = group_key
         self.device = device
+        self.precision = precision
         self.random_state = random_state
         self.callbacks = callbacks
         self.warm_start = warm_start

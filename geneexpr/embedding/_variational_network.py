@@ -12,7 +12,7 @@ from .._blocks import map_rows, row_blocks
 from .._containers import name_some
 from .._network import NetworkEstimator, check_number
 from .._validation import check_choice, labels_of, warn_zero_depth
-from ._profile import center_and_spreads, count_profile
+from ._profile import count_profile, start_of_counts, start_of_values
 
 N_DRAWS = 16
 """Draws of each posterior for the evidence bound; they come in pairs of either sign."""
@@ -49,27 +49,14 @@ class VariationalNetwork(GeneTransformer, NetworkEstimator):
     def _learn_profile(self, matrix):
         """Learn what training begins with; kept until the module is built."""
         if self.likelihood == "gaussian":
-            center, scale, spreads = center_and_spreads(matrix)
             self.median_library_size_, self.library_spread_ = 1.0, 0.0
-            log_scale = np.log(np.maximum(spreads / scale, 1e-3))
-            self._profile = {
-                "center": center,
-                "scale": scale,
-                "bias": 0 * center,
-                "dispersion": log_scale,
-            }
+            self._begin = start_of_values(matrix)
             return
         found = count_profile(matrix)
         warn_zero_depth(found.libraries, type(self).__name__)
-        filled = found.libraries[found.libraries > 0]
-        self.median_library_size_ = float(np.median(filled)) if len(filled) else 1.0
-        self.library_spread_ = float(np.log(filled).std()) if len(filled) else 0.0
-        self._profile = {
-            "center": found.center,
-            "scale": found.scale,
-            "bias": np.log(found.shares),
-            "dispersion": np.log(found.sizes),
-        }
+        self.median_library_size_ = float(np.median(found.filled))
+        self.library_spread_ = float(np.log(found.filled).std())
+        self._begin = start_of_counts(found)
 
     def _training_codes(self, labels, n_samples):
         if labels is None and self.batches_:
@@ -82,8 +69,8 @@ class VariationalNetwork(GeneTransformer, NetworkEstimator):
         return self._encode(_as_text(labels), "batch")
 
     def _prepare(self, module):
-        module.start({name: torch.as_tensor(value) for name, value in self._profile.items()})
-        del self._profile
+        module.start({name: torch.as_tensor(value) for name, value in self._begin.items()})
+        del self._begin
 
     def _attach_callbacks(self, net, epochs):
         super()._attach_callbacks(net, epochs)

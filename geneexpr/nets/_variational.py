@@ -46,9 +46,6 @@ class VariationalAutoencoder(nn.Module):
     (torch.Size([3, 4]), torch.Size([3, 5]))
     """
 
-    by_gene = ("encoder.0.weight", "output.weight", "output.bias", "center", "likelihood")
-    """What has genes on its first axis: tensors, or modules with nothing but such tensors."""
-
     def __init__(
         self,
         n_inputs,
@@ -78,6 +75,16 @@ class VariationalAutoencoder(nn.Module):
         self.likelihood = LIKELIHOODS[likelihood](up[-1] + n_batches, n_inputs, **made)
         self.register_buffer("center", torch.zeros(n_inputs, dtype=dtype))
         self.register_buffer("scale", torch.ones((), dtype=dtype))
+
+    @property
+    def by_gene(self):
+        """Names of the parameters and buffers whose first axis is the genes."""
+        first = "encoder.0.weight" if len(self.encoder) else "posterior.weight"
+        beside = [f"likelihood.{name}" for name, _ in self.likelihood.named_parameters()]
+        return [first, "center", "output.weight", self.offset, *beside]
+
+    offset = "output.bias"
+    """Name of the offsets of the decoder's last layer."""
 
     def start(self, profile):
         """Take over what is known of each gene: center, scale, bias and dispersion."""
