@@ -295,7 +295,7 @@ def test_inverse_transform_gives_the_genes_back(estimator, annotated_cohort):
 @every
 def test_slice_twice(estimator, annotated_cohort):
     X, y = annotated_cohort(estimator)
-    rows = np.arange(0, 36, 2)
+    rows = np.flatnonzero(np.arange(36) % 5)
     twice = X[np.arange(36)][rows]
     model = fitted(estimator, twice, y[rows])
     np.testing.assert_array_equal(dense(apply(model, twice)), dense(apply(model, X[rows].copy())))
