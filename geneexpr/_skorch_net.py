@@ -28,7 +28,7 @@ class Net(NeuralNet):
     gradient_clip : float or None
         Longest gradient, over all weights together.
     l1 : float
-        Strength of the group lasso on the genes, in steps of the optimiser.
+        Strength of the group lasso on the genes.
     lower_precision : bool
         Multiply matrices in bfloat16 while training.
     """
@@ -76,8 +76,7 @@ class Net(NeuralNet):
             torch.nn.utils.clip_grad_norm_(self.module_.parameters(), self.gradient_clip)
         self.optimizer_.step()
         if self.l1:
-            rate = self.optimizer_.param_groups[0]["lr"]
-            nets.first_layer(self.module_).shrink(rate * self.l1)
+            nets.select_genes(nets.first_layer(self.module_), self.optimizer_, self.l1)
         return {"loss": loss.detach(), "y_pred": _each(output, torch.Tensor.detach)}
 
     def _output(self, x):

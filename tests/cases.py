@@ -80,7 +80,7 @@ VARIANTS = {
         SMALL_NET,
         {**SMALL_NET, "hidden_layers": (8, 8), "normalization": "batch", "residual": True},
         {**SMALL_NET, "normalization": "layer", "calibration": "temperature"},
-        {**SMALL_NET, "hidden_layers": (), "l1": 0.3, "lr_schedule": "cosine"},
+        {**SMALL_NET, "hidden_layers": (), "l1": 0.05, "lr_schedule": "cosine"},
     ],
     "TorchMLPRegressor": [
         SMALL_NET,

@@ -31,6 +31,7 @@ from ._training import (
     make_optimizer,
     optimizer_from_arrays,
     optimizer_to_arrays,
+    select_genes,
     weights_from_arrays,
     weights_to_arrays,
 )
@@ -72,6 +73,7 @@ __all__ = [
     "recycle_gradients",
     "robust_loss",
     "rows_of",
+    "select_genes",
     "use_generator",
     "weights_from_arrays",
     "weights_to_arrays",

@@ -59,27 +59,18 @@ class GeneLinear(nn.Module):
 
     @torch.no_grad()
     def shrink(self, threshold):
-        """Shorten the weights of each gene by ``threshold`` in the root mean square.
-
-        This is the proximal step of the group lasso [1]_: a gene whose weights are shorter
-        than that gets weights of exactly zero.
+        """Shorten the weights of each gene by ``threshold``; shorter ones become zero.
 
         Parameters
         ----------
-        threshold : float
-
-        References
-        ----------
-        .. [1] Yuan, Lin (2006), "Model selection and estimation in regression with grouped
-           variables", Journal of the Royal Statistical Society B 68, 49-67,
-           doi:10.1111/j.1467-9868.2005.00532.x.
+        threshold : tensor of shape (n_inputs,)
         """
         self.weight.mul_((1 - threshold / self.gene_weights()).clamp_(min=0)[:, None])
 
     @torch.no_grad()
     def gene_weights(self):
-        """Return the root mean square of each gene's weights, of shape (n_inputs,)."""
-        return torch.linalg.vector_norm(self.weight, dim=1) / math.sqrt(self.weight.shape[1])
+        """Return the length of each gene's weights, of shape (n_inputs,)."""
+        return torch.linalg.vector_norm(self.weight, dim=1)
 
     def take_spare(self):
         """Hand over the memory of the last gradient, if it was kept."""

@@ -80,6 +80,37 @@ def make_optimizer(module, *, lr, weight_decay):
     return torch.optim.AdamW([group for group in groups if group["params"]], lr=lr, fused=True)
 
 
+@torch.no_grad()
+def select_genes(layer, optimizer, strength):
+    """Take the proximal step of the group lasso [1]_ that belongs to a step of Adam.
+
+    Together they lower the loss plus ``strength`` times the sum over genes of the length of
+    their weights. A gene whose gradient is shorter than ``strength`` gets weights of exactly
+    zero. Adam divides the gradient of each weight by its own root mean square, and the
+    threshold is divided alike [2]_, by that of the gene.
+
+    Parameters
+    ----------
+    layer : GeneLinear
+    optimizer : torch.optim.AdamW
+    strength : float
+
+    References
+    ----------
+    .. [1] Yuan, Lin (2006), "Model selection and estimation in regression with grouped
+       variables", Journal of the Royal Statistical Society B 68, 49-67,
+       doi:10.1111/j.1467-9868.2005.00532.x.
+    .. [2] Yun, Lozano, Yang (2021), "Adaptive proximal gradient methods for structured neural
+       networks", NeurIPS 34.
+    """
+    state = optimizer.state.get(layer.weight)
+    if not state:  # frozen
+        return
+    group = optimizer.param_groups[0]
+    squares = state["exp_avg_sq"].mean(dim=1) / (1 - group["betas"][1] ** state["step"])
+    layer.shrink(group["lr"] * strength / squares.sqrt_().add_(group["eps"]))
+
+
 def weights_to_arrays(module):
     """Return all weights and buffers of a module as arrays by name."""
     return {name: t.detach().cpu().numpy().copy() for name, t in module.state_dict().items()}

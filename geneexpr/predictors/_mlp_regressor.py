@@ -37,10 +37,10 @@ class TorchMLPRegressor(NetworkRegressor):
     residual : bool, default=False
         Every hidden layer behind the first adds to what it is given, where it is as wide.
     l1 : float, default=0.0
-        Selects genes: after each step the weights of every gene in the first layer are
-        shortened, all of them together, by ``l1`` steps of the optimiser (group lasso [2]_),
-        and those of genes that do not keep up become exactly zero. From 1 on no gene can
-        keep up; 0.1 to 0.5 is usual.
+        Selects genes, by the group lasso [2]_: this times the length of each gene's weights in
+        the first layer is added to the loss, and genes that do not pay become exactly zero.
+        Without hidden layers and with one output it is the lasso. Standardise the genes, try
+        0.01 to 0.1, and let ``lr_schedule="cosine"`` calm the choice.
     lr : float, default=1e-3
         Learning rate of Adam.
     lr_schedule : {None, "cosine", "plateau"}, default=None
@@ -91,7 +91,7 @@ class TorchMLPRegressor(NetworkRegressor):
     selected_genes_ : array of str
         Genes whose weights in the first layer are not zero.
     feature_importances_ : array of shape (n_genes,)
-        Root mean square of each gene's weights in the first layer.
+        Length of each gene's weights in the first layer.
     net_ : skorch.NeuralNet
         The trained net; ``net_.module_`` is the PyTorch module.
     loss_curve_ : list of float

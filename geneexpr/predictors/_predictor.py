@@ -20,7 +20,7 @@ class NetworkPredictor(NetworkEstimator):
 
     @property
     def feature_importances_(self):
-        """Root mean square of each gene's weights in the first layer, of shape (n_genes,).
+        """Length of each gene's weights in the first layer, an array of shape (n_genes,).
 
         Zero for a gene that ``l1`` has left out; with it `SelectFromModel` works. Without
         ``l1`` the weights say little of a gene by itself.
