@@ -8,9 +8,14 @@ from pathlib import Path
 # that compete with those of worker processes cost ten times more. Set before numpy is there.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import hypothesis
 import numpy as np
 import pandas as pd
 import pytest
+
+# A first call compiles; how long anything takes is for the benchmarks to say.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
