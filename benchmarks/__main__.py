@@ -8,7 +8,7 @@ import sys
 
 from ._jobs import all_jobs
 from ._measure import first_here, measure, peak_here
-from ._report import job_table, machine, versions, write_results
+from ._report import RESULTS, job_table, machine, versions, write_results
 
 
 def main():
@@ -27,14 +27,18 @@ def main():
         return
     chosen = _chosen(jobs, arguments.jobs)
     print(f"{machine()}\n{versions()}\n", flush=True)
-    tables = []
+    tables = {}
     for job in chosen:
         rows = measure(job, quick=arguments.quick, progress=_progress)
-        tables.append(job_table(job, rows, quick=arguments.quick))
+        tables[job.name] = job_table(job, rows, quick=arguments.quick)
         _progress("")
-        print(tables[-1], flush=True)
-    if len(chosen) == len(jobs) and not arguments.quick:
-        print(f"Written to {write_results(tables)}")
+        print(tables[job.name], flush=True)
+    if arguments.quick:
+        return
+    if write_results(tables, list(jobs)):
+        print(f"Written to {RESULTS}")
+    else:
+        print(f"Not written: {RESULTS.name} is of another machine or other versions; run all jobs.")
 
 
 def _chosen(jobs, names):

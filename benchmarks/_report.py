@@ -14,6 +14,7 @@ RESULTS = Path(__file__).parent / "RESULTS.md"
 PACKAGES = (
     *("geneexpr", "numpy", "scipy", "scikit-learn", "pandas", "anndata", "torch", "skorch"),
     *("combat", "combatlearn", "inmoose", "neuroCombat", "pydeseq2", "qnorm", "rnanorm", "scanpy"),
+    "scikit-misc",
 )
 HEADER = ("who", "median s", "times ours", "copies", "peak MB", "remarks")
 
@@ -28,7 +29,7 @@ def job_table(job, rows, *, quick=False):
     lines.insert(1, "|" + "|".join("-" * (w + 2) for w in widths) + "|")
     # A target speaks of the full size: a quick run says nothing of it.
     verdicts = [] if quick else [f"- {target.judge(rows)}" for target in job.targets]
-    return "\n".join([f"### {job.name}: {job.title}", "", *lines, "", *verdicts, ""])
+    return "\n".join([f"{SECTION}{job.name}: {job.title}", "", *lines, "", *verdicts, ""])
 
 
 def _line(cells, widths):
@@ -94,7 +95,7 @@ def _version(name):
 EXPLANATION = """\
 # Benchmark results
 
-One run of `make bench`. All contenders of a job take turns in one process, each with its
+Made by `make bench`. All contenders of a job take turns in one process, each with its
 input already in the form it likes best; a figure is the median over the rounds. "times
 ours" is the ratio to geneexpr. "copies" counts plain copies of the matrix
 (`X.copy()`, median of 15 or more, in the same turns). "peak MB" is the largest resident
@@ -102,10 +103,41 @@ size during one call less the size before it, in a process of its own. A first c
 apart, in a process of its own, where loops are compiled: what it takes longer than the next is
 a remark. Absolute times depend on the machine; compare ratios.
 """
+SECTION = "### "
 
 
-def write_results(tables):
-    """Keep a full run."""
-    head = f"{EXPLANATION}\n- {date.today()}\n- {machine()}\n- {versions()}\n"
-    RESULTS.write_text("\n".join([head, *tables]))
-    return RESULTS
+def write_results(tables, order, path=RESULTS):
+    """Keep what was measured, each job in the place of its last run.
+
+    Parameters
+    ----------
+    tables : dict of str to str
+        The table of each job that ran, by its name.
+    order : sequence of str
+        The names of all jobs.
+    path : Path
+
+    Returns
+    -------
+    bool
+        False, and nothing is written, where some jobs only ran and the others in the file were
+        measured on another machine or with other versions.
+    """
+    setting = f"- {machine()}\n- {versions()}\n"
+    earlier = {}
+    if set(tables) != set(order):
+        text = path.read_text() if path.exists() else ""
+        if text and setting not in text:
+            return False
+        earlier = _sections(text)
+    dated = {name: f"{table}- measured on {date.today()}\n" for name, table in tables.items()}
+    kept = {**earlier, **dated}
+    body = [kept[name] for name in order if name in kept]
+    path.write_text("\n".join([f"{EXPLANATION}\n{setting}", *body]))
+    return True
+
+
+def _sections(text):
+    """Return the section of each job in a file of results."""
+    parts = text.split(f"\n{SECTION}")[1:]
+    return {part.split(":")[0]: f"{SECTION}{part.rstrip()}\n" for part in parts}
