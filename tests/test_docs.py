@@ -2,6 +2,7 @@
 
 import re
 import runpy
+from copy import deepcopy
 from inspect import ismodule
 from pathlib import Path
 from pkgutil import resolve_name
@@ -70,7 +71,34 @@ def test_the_transformer_of_the_docs_checks_the_genes(centerer):
         centerer.transform(frame[frame.columns[::-1]])
 
 
+@pytest.fixture
+def gated():
+    return runpy.run_path(str(SNIPPETS / "own_network.py"))["GatedClassifier"]
+
+
+def test_the_network_of_the_docs_is_a_classifier(gated):
+    from sklearn.base import clone
+    from sklearn.model_selection import GridSearchCV
+
+    rng = np.random.default_rng(0)
+    X, noise = rng.normal(size=(2, 80, 10)).astype(np.float32)
+    y = np.where(X[:, 0] + 0.3 * noise[:, 0] > 0, "case", "control")
+    model = gated((8,), max_epochs=30, lr=0.01, dropout=0.3, random_state=0)
+    search = GridSearchCV(model, {"lr": [0.01, 1e-5]}, cv=3, error_score="raise").fit(X, y)
+    assert search.best_params_ == {"lr": 0.01}
+    assert search.score(X, y) > 0.9
+    fitted = model.fit(X, y)
+    copy = deepcopy(fitted)
+    np.testing.assert_array_equal(copy.predict_proba(X), fitted.predict_proba(X))
+    np.testing.assert_array_equal(clone(model).fit(X, y).predict_proba(X), model.predict_proba(X))
+    weights = list(fitted.net_.module_.state_dict())
+    assert "gate" in weights
+    alone = np.concatenate([fitted.predict_proba(X[[i]]) for i in range(10)])
+    np.testing.assert_allclose(alone, fitted.predict_proba(X)[:10], rtol=1e-5)
+
+
 def test_the_snippets_are_as_short_as_the_docs_say():
+    assert len(_code(SNIPPETS / "own_network.py")) <= 25
     assert len(_code(SNIPPETS / "own_transformer.py")) <= 20  # without the imports
     assert len(_code(SNIPPETS / "quickstart.py", "# [pipeline", "# pipeline]")) <= 30
 
