@@ -50,6 +50,7 @@ def _ours(batch_size):
 
         model = TorchMLPClassifier(
             (HIDDEN,),
+            activation="relu",
             dropout=0,
             lr=LEARNING_RATE,
             batch_size=batch_size,
