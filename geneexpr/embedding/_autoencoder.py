@@ -11,11 +11,14 @@ from .._blocks import map_rows
 from .._containers import like
 from .._network import NetworkEstimator, check_number
 from .._validation import check_choice, warn_zero_depth
+from ._fine_tune import FineTuning
 from ._inverse import check_components, gene_names_in
 from ._profile import count_profile, start_of_counts, start_of_values
 
 
-class AutoencoderEmbedder(ClassNamePrefixFeaturesOutMixin, GeneTransformer, NetworkEstimator):
+class AutoencoderEmbedder(
+    ClassNamePrefixFeaturesOutMixin, FineTuning, GeneTransformer, NetworkEstimator
+):
     """Embed samples with a denoising autoencoder, trained in PyTorch.
 
     The network compresses expression to ``n_components`` numbers and restores it from
@@ -342,6 +345,11 @@ class AutoencoderEmbedder(ClassNamePrefixFeaturesOutMixin, GeneTransformer, Netw
     def _prepare(self, module):
         module.start({name: torch.as_tensor(value) for name, value in self._begin.items()})
         del self._begin
+
+    def _take_over(self, old, places):
+        super()._take_over(old, places)
+        module = self.net_.module_
+        self.center_, self.scale_ = module.center.cpu().double().numpy(), float(module.scale)
 
     def _check_settings(self):
         super()._check_settings()

@@ -271,7 +271,7 @@ class VariationalAutoencoderEmbedder(ClassNamePrefixFeaturesOutMixin, Variationa
         -------
         container like X, of shape (n_samples, n_components)
         """
-        matrix = self._counts(X)
+        matrix = self._values(X)
         self._codes(X, batch)
         return self._map(
             X,
@@ -328,7 +328,7 @@ class VariationalAutoencoderEmbedder(ClassNamePrefixFeaturesOutMixin, Variationa
         container like X, of shape (n_samples, n_genes)
             As `inverse_transform` gives it.
         """
-        matrix = self._counts(X)
+        matrix = self._values(X)
         code = None if as_batch is None else int(self._encode([as_batch], "as_batch")[0])
         module = self.net_.module_
 
@@ -390,7 +390,7 @@ class VariationalAutoencoderEmbedder(ClassNamePrefixFeaturesOutMixin, Variationa
         array of shape (n_samples,)
             In nats.
         """
-        matrix = self._counts(X)
+        matrix = self._values(X)
         return self._bounds(matrix, self._codes(X, batch, n_rows=matrix.shape[0]))
 
     def score(self, X, y=None, *, batch=None):

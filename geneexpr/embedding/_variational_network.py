@@ -11,26 +11,68 @@ from .._base import GeneTransformer
 from .._blocks import map_rows, row_blocks
 from .._containers import name_some
 from .._network import NetworkEstimator, check_number
+from .._skorch_net import history_of
 from .._validation import check_choice, labels_of, warn_zero_depth
+from ._fine_tune import FineTuning, with_batches
 from ._profile import count_profile, start_of_counts, start_of_values
 
 N_DRAWS = 16
 """Draws of each posterior for the evidence bound; they come in pairs of either sign."""
 
 
-class VariationalNetwork(GeneTransformer, NetworkEstimator):
+class VariationalNetwork(FineTuning, GeneTransformer, NetworkEstimator):
     """Base of `VariationalAutoencoderEmbedder`: profile, batches, training, bounds."""
+
+    def fine_tune(
+        self, X, y=None, *, batch=None, groups=None, max_epochs=None, lr=None, min_overlap=0.5
+    ):
+        """Return a copy of this embedder that goes on learning from other samples.
+
+        Genes may differ, as in `AutoencoderEmbedder.fine_tune`. Batches that `fit` has not seen
+        begin as the mean of those that it has.
+
+        Parameters
+        ----------
+        X, y, groups, max_epochs, lr, min_overlap
+            As in `AutoencoderEmbedder.fine_tune`.
+        batch : array-like of shape (n_samples,), optional
+            As in `fit`.
+
+        Returns
+        -------
+        embedder
+            A new object; this one is unchanged. Its history goes on.
+        """
+        tuned = self._tuned(X, max_epochs, lr, min_overlap)
+        labels = labels_of(X, self.batch_key, batch)
+        if self.batches_ and labels is not None:
+            tuned._add_batches(_as_text(labels))
+        if max_epochs != 0:
+            tuned._fit(X, batch, resume=True, groups=groups)
+        return tuned
+
+    def _add_batches(self, texts):
+        old = self.net_.module_
+        self.batches_ = [*self.batches_, *sorted(set(texts) - set(self.batches_))]
+        self.architecture_ = {**self.architecture_, "n_batches": len(self.batches_)}
+        weights = with_batches(old, len(self.batches_))
+        module = self._build(old.center.dtype, None, **self.architecture_)
+        module.load_state_dict(weights)
+        self.net_ = self._compose(module, self.device_, self.net_.generator_)
+        self.net_.history_ = history_of(self._history)
+        codes = self._encode(texts, "batch")
+        self.batch_proportions_ = np.bincount(codes, minlength=len(self.batches_)) / len(codes)
 
     # -------------------------------------------------------------- fit
 
     def _fit(self, X, batch, *, resume, groups=None, epochs=None):
         self._check_settings()
-        matrix = self._counts(X, reset=not resume)
+        matrix = self._values(X, reset=not resume)
         labels = labels_of(X, self.batch_key, batch)
         if not resume:
             texts = [] if labels is None else _as_text(labels)
             self.batches_ = sorted(set(texts))
-            self._learn_profile(matrix)
+            self._learn_start(matrix)
         codes = self._training_codes(labels, matrix.shape[0])
         if not resume:
             self.batch_proportions_ = np.bincount(codes) / len(codes)
@@ -46,7 +88,7 @@ class VariationalNetwork(GeneTransformer, NetworkEstimator):
         options = {"X": X, "groups": groups, "resume": resume, "epochs": epochs}
         self._train(matrix, architecture, target=codes, strata=codes, **options)
 
-    def _learn_profile(self, matrix):
+    def _learn_start(self, matrix):
         """Learn what training begins with; kept until the module is built."""
         if self.likelihood == "gaussian":
             self.median_library_size_, self.library_spread_ = 1.0, 0.0
@@ -78,7 +120,7 @@ class VariationalNetwork(GeneTransformer, NetworkEstimator):
 
     # -------------------------------------------------------------- rows
 
-    def _counts(self, X, *, reset=False):
+    def _values(self, X, *, reset=False):
         counts = self.likelihood != "gaussian"
         return self._check(X, reset=reset, counts=counts, layer=self.layer)
 

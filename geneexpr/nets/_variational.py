@@ -83,6 +83,14 @@ class VariationalAutoencoder(nn.Module):
         beside = [f"likelihood.{name}" for name, _ in self.likelihood.named_parameters()]
         return [first, "center", "output.weight", self.offset, *beside]
 
+    @property
+    def by_batch(self):
+        """Names of the parameters whose last columns are the batches."""
+        names = ["decoder.0.weight"] if len(self.decoder) else []
+        learned = dict(self.likelihood.named_parameters())
+        names += ["likelihood.zeros.weight"] if "zeros.weight" in learned else []
+        return [*names, "output.weight"] if self.n_batches else []
+
     offset = "output.bias"
     """Name of the offsets of the decoder's last layer."""
 

@@ -1,0 +1,154 @@
+"""Embedders that learned from one cohort, on another with other genes."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from geneexpr import (
+    AutoencoderEmbedder,
+    GeneAligner,
+    VariationalAutoencoderEmbedder,
+    load_model,
+    save_model,
+)
+from geneexpr.embedding._fine_tune import places_of
+
+N_GENES = 60
+GENES = np.array([f"g{i}" for i in range(N_GENES)])
+
+
+@pytest.fixture(scope="module", name="loadings")
+def what_genes_share():
+    return np.random.default_rng(0).normal(size=(4, N_GENES + 10))
+
+
+def logged(loadings, n_samples, seed, shift=0.0):
+    rng = np.random.default_rng(seed)
+    factors = rng.normal(size=(n_samples, 4))
+    X = factors @ loadings + 0.3 * rng.normal(size=(n_samples, loadings.shape[1])) + shift
+    return pd.DataFrame(X, columns=[f"g{i}" for i in range(X.shape[1])])
+
+
+def counts(loadings, n_samples, seed):
+    mean = np.exp(logged(loadings * 0.5, n_samples, seed) + 4)
+    return pd.DataFrame(
+        np.random.default_rng(seed).poisson(mean).astype(np.float32), columns=mean.columns
+    )
+
+
+@pytest.fixture(scope="module")
+def large(loadings):
+    return logged(loadings, 400, 1)[GENES]
+
+
+@pytest.fixture(scope="module")
+def small(loadings):
+    """Twenty samples, without ten of the genes, with ten others, in another order."""
+    frame = logged(loadings, 20, 2, shift=0.2).iloc[:, 10:]
+    return frame[np.random.default_rng(0).permutation(frame.columns)]
+
+
+@pytest.fixture(scope="module")
+def embedder(large):
+    return AutoencoderEmbedder(4, hidden_layers=(32,), max_epochs=60, random_state=0).fit(large)
+
+
+def test_places_by_name():
+    assert places_of(["c", "z", "a"], ["a", "b", "c"]).tolist() == [2, -1, 0]
+
+
+@pytest.mark.parametrize("options", [{}, {"tied": True}, {"hidden_layers": ()}])
+def test_before_training_it_embeds_what_the_aligner_brings_in_line(large, small, options):
+    settings = {"hidden_layers": (8,), "max_epochs": 5, "random_state": 0} | options
+    embedder = AutoencoderEmbedder(4, **settings).fit(large)
+    moved = embedder.fine_tune(small, max_epochs=0)
+    aligner = GeneAligner(missing="mean", min_overlap=0.5).fit(large)
+    expected = embedder.transform(aligner.transform(small))
+    np.testing.assert_allclose(moved.transform(small), expected, rtol=1e-8, atol=1e-8)
+    assert list(moved.feature_names_in_) == list(small.columns)
+    restored = moved.inverse_transform(moved.transform(small))
+    shared = [gene for gene in small if gene in large]
+    whole = embedder.inverse_transform(expected)
+    np.testing.assert_allclose(restored[shared], whole[shared], rtol=1e-8, atol=1e-8)
+
+
+def test_the_embedder_itself_is_unchanged(embedder, large, small):
+    before = embedder.transform(large)
+    moved = embedder.fine_tune(small, max_epochs=3, lr=1e-2)
+    pd.testing.assert_frame_equal(embedder.transform(large), before)
+    assert moved.n_epochs_ == embedder.n_epochs_ + 3
+    assert (moved.max_epochs, moved.lr) == (3, 1e-2)
+    assert (embedder.max_epochs, embedder.lr) == (60, 1e-3)
+
+
+def test_twenty_samples_restore_better_than_from_scratch(embedder, small, loadings):
+    held_out = logged(loadings, 300, 3, shift=0.2)[small.columns]
+
+    def error(model):
+        restored = model.inverse_transform(model.transform(held_out))
+        return ((restored - held_out).to_numpy() ** 2).mean()
+
+    scratch = AutoencoderEmbedder(4, hidden_layers=(32,), max_epochs=100, random_state=0)
+    tuned = embedder.fine_tune(small, max_epochs=100)
+    assert error(tuned) < 0.7 * error(scratch.fit(small))
+    assert error(tuned) < error(embedder.fine_tune(small, max_epochs=0))
+
+
+def test_it_goes_over_to_another_machine_by_file(embedder, small, tmp_path):
+    save_model(embedder, tmp_path / "large.skops")
+    loaded = load_model(tmp_path / "large.skops")
+    here, there = (m.fine_tune(small, max_epochs=2) for m in (embedder, loaded))
+    pd.testing.assert_frame_equal(there.transform(small), here.transform(small))
+    save_model(there, tmp_path / "small.skops")
+    again = load_model(tmp_path / "small.skops")
+    pd.testing.assert_frame_equal(again.transform(small), here.transform(small))
+
+
+def test_frozen_layers_stay_frozen(embedder, small):
+    model = embedder.fine_tune(small, max_epochs=0)
+    model.net_.module_.embedding.weight.requires_grad_(False)
+    moved = model.fine_tune(small, max_epochs=2)
+    assert torch.equal(moved.net_.module_.embedding.weight, model.net_.module_.embedding.weight)
+    assert not torch.equal(
+        moved.net_.module_.decoder[0].weight, model.net_.module_.decoder[0].weight
+    )
+
+
+def test_too_few_genes_in_common_raise(embedder, small):
+    other = small.set_axis([f"h{i}" if i > 5 else f"g{i}" for i in range(small.shape[1])], axis=1)
+    message = r"6 of 60 genes of X were seen in fit \(10%; min_overlap=0.5\); new are 'h6', 'h7'"
+    with pytest.raises(ValueError, match=message):
+        embedder.fine_tune(other)
+
+
+def test_genes_without_names_must_be_as_many(embedder, small):
+    with pytest.raises(ValueError, match="X has 7 genes and fit saw 60, and genes without names"):
+        embedder.fine_tune(small.to_numpy()[:, :7])
+
+
+# ------------------------------------------------------------------ counts
+
+
+@pytest.mark.filterwarnings("ignore::geneexpr.ScaleWarning")  # the aligner fills in means
+@pytest.mark.parametrize("likelihood", ["nb", "zinb"])
+def test_counts_of_other_genes_and_another_batch(loadings, likelihood, tmp_path):
+    large, small = counts(loadings, 300, 1)[GENES], counts(loadings, 20, 2).iloc[:, 5:]
+    sites = np.array(["a", "b"])[np.arange(300) % 2]
+    options = {"hidden_layers": (16,), "lr": 5e-3, "max_epochs": 30, "random_state": 0}
+    model = VariationalAutoencoderEmbedder(4, likelihood=likelihood, **options)
+    model.fit(large.set_index(sites), batch=sites)
+    moved = model.fine_tune(small, batch=["new"] * 20, max_epochs=0)
+    assert moved.batches_ == ["a", "b", "new"]
+    aligner = GeneAligner(missing="mean", min_overlap=0.5).fit(np.log1p(large))
+    aligned = np.expm1(aligner.transform(np.log1p(small)))
+    found = moved.transform(small)
+    np.testing.assert_allclose(
+        found, model.set_params(unseen_batch="mix").transform(aligned), atol=1e-4
+    )
+    tuned = model.fine_tune(small, batch=["new"] * 20, max_epochs=30)
+    before, after = (m.score(small, batch=["new"] * 20) for m in (moved, tuned))
+    assert after > before + 5
+    save_model(tuned, tmp_path / "tuned.skops")
+    again = load_model(tmp_path / "tuned.skops")
+    pd.testing.assert_frame_equal(again.denoise(small), tuned.denoise(small))
