@@ -38,6 +38,7 @@ class NetworkEstimator(GeneEstimator):
 
     _net_class = Net
     _nonlinearity = None
+    _keeps_on_interrupt = True
 
     lr_schedule = None
     gradient_clip = None
@@ -162,6 +163,7 @@ class NetworkEstimator(GeneEstimator):
         net.set_params(lr=self.lr, batch_size=self.batch_size)
         net.optimizer_.param_groups[0]["weight_decay"] = self.weight_decay
         net.gradient_clip, net.l1 = self.gradient_clip, self.l1
+        net.keeps_on_interrupt = self._keeps_on_interrupt
         net.lower_precision = lowers_precision(self.precision, net)
         net.callbacks = [copied(item) for item in self.callbacks or ()]
         own = [("keep_best", KeepBest(self.patience))]

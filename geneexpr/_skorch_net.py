@@ -31,11 +31,14 @@ class Net(NeuralNet):
         Strength of the group lasso on the genes.
     lower_precision : bool
         Multiply matrices in bfloat16 while training.
+    keeps_on_interrupt : bool
+        Ctrl-C ends the training alone; else what called it, too.
     """
 
     gradient_clip = None
     l1 = 0.0
     lower_precision = False
+    keeps_on_interrupt = True
 
     def get_default_callbacks(self):
         """Return none: what the estimator needs it adds itself."""
@@ -127,6 +130,8 @@ class Net(NeuralNet):
         except _Stop:
             pass
         except KeyboardInterrupt:
+            if not self.keeps_on_interrupt:
+                raise
             done = len(self.history) - 1
             del self.history[done:]
             warnings.warn(

@@ -363,6 +363,20 @@ def test_calibration_goes_with_a_whole_fit_only(data):
         model.fit(X, y).fit(X, y)
 
 
+class Interrupt(Callback):
+    """Stand for Ctrl-C."""
+
+    def on_epoch_begin(self, net, **kwargs):
+        raise KeyboardInterrupt
+
+
+def test_an_interruption_of_the_cross_fitting_ends_the_fit(data):
+    model = classifier(calibration="temperature", callbacks=[Interrupt()])
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(*data)
+    assert not hasattr(model, "net_")
+
+
 # ------------------------------------------------------------------ search
 
 

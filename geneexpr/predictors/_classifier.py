@@ -196,6 +196,7 @@ class NetworkClassifier(ClassifierMixin, NetworkPredictor):
             side = clone(self).set_params(
                 calibration=None, random_state=seed + k, verbose=0, warm_start=False
             )
+            side._keeps_on_interrupt = False  # there is no network to keep yet
             side.n_features_in_, side.classes_ = self.n_features_in_, self.classes_
             kept = np.where(fold == k, 0.0, weight)
             side._train(
