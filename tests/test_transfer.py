@@ -4,10 +4,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
+from sklearn.model_selection import cross_val_score
 
 from geneexpr import (
     AutoencoderEmbedder,
     GeneAligner,
+    TorchMLPClassifier,
     VariationalAutoencoderEmbedder,
     load_model,
     save_model,
@@ -152,3 +157,68 @@ def test_counts_of_other_genes_and_another_batch(loadings, likelihood, tmp_path)
     save_model(tuned, tmp_path / "tuned.skops")
     again = load_model(tmp_path / "tuned.skops")
     pd.testing.assert_frame_equal(again.denoise(small), tuned.denoise(small))
+
+
+# ------------------------------------------------------------------ an encoder in a classifier
+
+
+@pytest.fixture(scope="module")
+def labelled(loadings):
+    """Twenty samples to learn from and two hundred to judge by, of the genes of the large."""
+    X = logged(loadings, 220, 5)[GENES]
+    factor = np.linalg.lstsq(loadings[:, :N_GENES].T, X.to_numpy().T, rcond=None)[0][0]
+    return X, np.where(factor > 0, "case", "control")
+
+
+def classifier(encoder, **options):
+    options = {"hidden_layers": (), "dropout": 0, "lr": 0.05, "random_state": 0} | options
+    return TorchMLPClassifier(encoder=encoder, **options)
+
+
+@pytest.mark.parametrize("freeze", [True, False, 3])
+def test_a_classifier_learns_from_components(embedder, labelled, freeze, tmp_path):
+    X, y = labelled
+    before = embedder.transform(X)
+    model = classifier(embedder, freeze=freeze, max_epochs=30).fit(X[:20], y[:20])
+    assert model.score(X[20:], y[20:]) > 0.8
+    pd.testing.assert_frame_equal(embedder.transform(X), before)
+    found = model.net_.module_.encoder(torch.from_numpy(X.to_numpy())).detach().numpy()
+    assert np.array_equal(found, before.to_numpy()) == (freeze is True)
+    save_model(model, tmp_path / "model.skops")
+    again = load_model(tmp_path / "model.skops")
+    np.testing.assert_array_equal(again.predict_proba(X), model.predict_proba(X))
+
+
+def test_the_encoder_thaws_after_as_many_epochs(embedder, labelled):
+    X, y = labelled
+    for max_epochs, same in ((4, True), (5, False)):
+        model = classifier(embedder, freeze=4, max_epochs=max_epochs).fit(X, y)
+        found = model.net_.module_.encoder.components.weight
+        assert torch.equal(found, embedder.net_.module_.embedding.weight) == same
+
+
+def test_counts_go_through_a_variational_encoder(loadings):
+    X = counts(loadings, 200, 7)[GENES]
+    y = np.random.default_rng(7).normal(size=(200, 4))[:, 0] > 0  # the first factor
+    embedder = VariationalAutoencoderEmbedder(
+        6, hidden_layers=(32,), lr=5e-3, max_epochs=100, random_state=0
+    ).fit(X)
+    model = classifier(FrozenEstimator(embedder), hidden_layers=(16,), calibration="temperature")
+    assert model.fit(X[:150], y[:150]).score(X[150:], y[150:]) > 0.75
+    assert model.temperature_ > 0
+
+
+def test_a_frozen_embedder_survives_cross_validation(embedder, labelled):
+    X, y = labelled
+    model = classifier(FrozenEstimator(embedder), max_epochs=20)
+    assert cross_val_score(model, X, y, cv=3, error_score="raise").mean() > 0.85
+
+
+def test_an_encoder_that_is_cloned_or_of_other_genes_raises(embedder, labelled):
+    X, y = labelled
+    with pytest.raises(NotFittedError, match=r"not fitted.*FrozenEstimator\(embedder\)"):
+        clone(classifier(embedder)).fit(X, y)
+    with pytest.raises(ValueError, match=r"fitted on 60 genes, and X holds others.*fine_tune"):
+        classifier(embedder).fit(X.iloc[:, ::-1], y)
+    with pytest.raises(ValueError, match="freeze must be a whole number at least 0; got -1"):
+        classifier(embedder, freeze=-1).fit(X, y)

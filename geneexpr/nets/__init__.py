@@ -2,6 +2,7 @@
 
 from ._autoencoder import Autoencoder
 from ._device import DEVICES, choose_device
+from ._encoded import EncodedMLP, Encoder
 from ._gene_linear import GeneLinear, first_layer, recycle_gradients
 from ._layers import (
     ACTIVATIONS,
@@ -51,6 +52,8 @@ __all__ = [
     "BlockRows",
     "DenseRows",
     "Dropout",
+    "EncodedMLP",
+    "Encoder",
     "Examples",
     "GaussianNoise",
     "GeneLinear",

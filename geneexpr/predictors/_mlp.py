@@ -2,6 +2,7 @@
 
 from .. import nets
 from ._classifier import NetworkClassifier
+from ._encoder import WithEncoder
 
 
 def mlp_architecture(estimator, n_inputs, n_outputs):
@@ -17,7 +18,7 @@ def mlp_architecture(estimator, n_inputs, n_outputs):
     }
 
 
-class TorchMLPClassifier(NetworkClassifier):
+class TorchMLPClassifier(WithEncoder, NetworkClassifier):
     """Classify samples with a multi-layer perceptron, trained in PyTorch.
 
     Standardise the genes before (`StandardScaler` in the same pipeline). Arithmetic follows
@@ -82,6 +83,15 @@ class TorchMLPClassifier(NetworkClassifier):
         they deserve to be [3]_. It is learned by five-fold cross-fitting: from samples that
         the network which scores them has seen neither in training nor in early stopping,
         groups kept together. It takes six trainings.
+    encoder : embedder, optional
+        A fitted `AutoencoderEmbedder` or `VariationalAutoencoderEmbedder`, of other and
+        usually more samples; the network then works on its components. X holds what the
+        embedder takes (unstandardised), with the same genes: see its ``fine_tune``. Give
+        ``FrozenEstimator(embedder)`` of ``sklearn.frozen`` where this estimator is cloned (in
+        cross-validation, grids and calibration), or the clone forgets what was learned.
+    freeze : bool or int, default=True
+        Whether the encoder stays as it is; False lets it learn with the rest, a number lets it
+        learn after as many epochs.
     device : {"auto", "cpu", "cuda", "mps"}, default="auto"
         "auto" takes an accelerator where there is one.
     precision : {"auto", "full", "bf16"}, default="auto"
@@ -176,6 +186,8 @@ class TorchMLPClassifier(NetworkClassifier):
         group_key=None,
         class_weight=None,
         calibration=None,
+        encoder=None,
+        freeze=True,
         device="auto",
         precision="auto",
         random_state=None,
@@ -201,6 +213,8 @@ class TorchMLPClassifier(NetworkClassifier):
         self.group_key = group_key
         self.class_weight = class_weight
         self.calibration = calibration
+        self.encoder = encoder
+        self.freeze = freeze
         self.device = device
         self.precision = precision
         self.random_state = random_state
@@ -209,8 +223,9 @@ class TorchMLPClassifier(NetworkClassifier):
         self.verbose = verbose
 
     def _architecture(self, n_inputs, n_outputs):
-        return mlp_architecture(self, n_inputs, n_outputs)
+        return self._encoded(mlp_architecture(self, n_inputs, n_outputs))
 
     @staticmethod
     def _build(dtype, generator, **architecture):
-        return nets.MLP(**architecture, dtype=dtype, generator=generator)
+        network = nets.EncodedMLP if "encoder" in architecture else nets.MLP
+        return network(**architecture, dtype=dtype, generator=generator)
