@@ -4,6 +4,7 @@ from . import batch_effects as batch_effects
 from . import datasets as datasets
 from . import embedding as embedding
 from . import evaluation as evaluation
+from . import explanation as explanation
 from . import io as io
 from . import normalization as normalization
 from . import plotting as plotting
@@ -44,9 +45,14 @@ from .evaluation import leakage_audit as leakage_audit
 from .evaluation import lisi as lisi
 from .evaluation import pvca as pvca
 from .evaluation import variance_partition as variance_partition
+from .explanation import GeneSetScorer as GeneSetScorer
+from .explanation import over_representation as over_representation
+from .explanation import ranked_enrichment as ranked_enrichment
+from .explanation import validate_signature as validate_signature
 from .io import UntrustedModelError as UntrustedModelError
 from .io import load_model as load_model
 from .io import open_zarr as open_zarr
+from .io import read_gmt as read_gmt
 from .io import save_model as save_model
 from .io import write_zarr as write_zarr
 from .normalization import CPMNormalizer as CPMNormalizer

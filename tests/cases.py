@@ -15,7 +15,11 @@ import geneexpr.io
 
 N_SAMPLES, N_GENES = 36, 24
 
-REQUIRED = {"OnMatrix": {"transformer": StandardScaler()}, "RMANormalizer": {"probe_sets": None}}
+REQUIRED = {
+    "GeneSetScorer": {"gene_sets": None},
+    "OnMatrix": {"transformer": StandardScaler()},
+    "RMANormalizer": {"probe_sets": None},
+}
 """Arguments without a default."""
 
 FOR_CHECKS = {
@@ -58,6 +62,7 @@ VARIANTS = {
         {"n_genes": 7, "method": "wald"},
     ],
     "GeneAligner": [{}, {"missing": "mean"}],
+    "GeneSetScorer": [{}, {"method": "mean_z"}, {"method": "singscore"}],
     "HighlyVariableGenes": [
         {"n_genes": 7},
         {"n_genes": 7, "flavor": "cell_ranger"},
