@@ -87,18 +87,19 @@ def check_input(
     named = is_named(X)
     found = gene_names(X) if named else None
     matrix = values(X, layer=layer)
+    # What checks the input of a public function speaks in the function's name.
+    called = getattr(estimator, "called", type(estimator).__name__)
     options = {
         "dtype": FLOATS,
         "order": "C",
         "accept_sparse": "csr" if sparse else False,
         "ensure_all_finite": "allow-nan" if allow_nan else True,
         "ensure_min_features": min_features,
+        "estimator": called,
     }
-    alone = {**options, "estimator": estimator, "input_name": "X"}
+    alone = {**options, "input_name": "X"}
     if named and names:
         _check_names(estimator, X, found, matrix, reset=reset)
-    # What checks the input of a public function speaks in the function's name.
-    called = getattr(estimator, "called", type(estimator).__name__)
     finish = partial(_finished, name=called, counts=counts, logged=logged)
     if isinstance(matrix, DiskRows):
         if names and not named:
@@ -339,6 +340,8 @@ def labels_of(X, key, given=None, *, key_name="batch_key", given_name="batch"):
     -------
     labels : array of shape (n_samples,), or None where neither is there
     """
+    if isinstance(key, list | tuple):
+        raise ValueError(f"{key_name} must be the name of one annotation; got {key!r}.")
     if given is None:
         return None if key is None else annotation(X, key)
     if is_named(X) and key is not None:

@@ -405,8 +405,11 @@ def test_adapt_says_what_it_cannot_do(cohort):
     model.fit(X, y, batch=batch)
     with pytest.raises(ValueError, match="names 'tumour', but the classes of y are 'case', 'cont"):
         model.adapt(X[:20], batch="z", class_proportions={"tumour": 1.0})
-    with pytest.raises(ValueError, match="must be shares that sum to 1"):
-        model.adapt(X[:20], batch="z", class_proportions={"case": 0.7})
+    for shares in ({"case": 0.7}, {"case": np.nan}, {"case": 1.5, "control": -0.5}):
+        with pytest.raises(ValueError, match="must be shares that sum to 1"):
+            model.adapt(X[:20], batch="z", class_proportions=shares)
+    with pytest.raises(ValueError, match=r"must be a mapping of class to share, such as {'case'"):
+        model.adapt(X[:20], batch="z", class_proportions=[0.5, 0.5])
 
 
 # ------------------------------------------------------------------ what it refuses

@@ -168,7 +168,8 @@ def test_a_batch_of_one_sample_becomes_the_grand_mean(cohort):
     X, batch, _ = cohort
     batch = np.append(batch[:-1], "c")
     model = LinearBatchCorrector()
-    out = model.fit_transform(X, batch=batch)
+    with pytest.warns(BatchWarning, match=r"1 of 3 batches have one sample only \('c'\)"):
+        out = model.fit_transform(X, batch=batch)
     np.testing.assert_allclose(out[-1], model.grand_mean_, atol=1e-12)
     assert model.batches_ == ["a", "b", "c"]
 
@@ -296,10 +297,20 @@ def test_labels_must_be_those_of_fit(cohort):
         model.transform(X, batch=both)
     with pytest.raises(ValueError, match="fit saw 2 labels a sample in batch, this call has 1"):
         model.transform(X, batch=batch, remove={"age": np.arange(80.0)})
-    with pytest.raises(ValueError, match="batch must have one column or two; got 3"):
+    with pytest.raises(ValueError, match="or a table of two columns; got 3 columns"):
         model.fit(X, batch=np.column_stack([both, batch]))
     with pytest.raises(ValueError, match="batch_key must be one name or a list of two"):
         LinearBatchCorrector(["a", "b", "c"]).fit(as_frame(X, a=batch))
+
+
+def test_two_batches_of_other_sample_names_are_never_aligned_by_position(cohort):
+    X, batch, _ = cohort
+    both = pd.DataFrame({"lab": batch, "chip": np.tile(["x", "y"], 40)})
+    both.index = [f"s{i}" for i in range(80)]
+    frame = pd.DataFrame(X, both.index)
+    LinearBatchCorrector().fit(frame, batch=both)
+    with pytest.raises(ValueError, match="labels are never aligned silently"):
+        LinearBatchCorrector().fit(frame, batch=both[::-1])
 
 
 def test_linear_scale_warns(cohort):

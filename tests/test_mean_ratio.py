@@ -124,6 +124,7 @@ def test_any_positive_scale_passes_without_a_warning(intensities):
     RatioCorrector().fit(1000 * X, batch=BATCH)
 
 
+@pytest.mark.filterwarnings("ignore:1 of 3 batches have one sample only")
 def test_a_batch_of_one_sample_becomes_ones(intensities):
     X, _ = intensities
     batch = np.append(BATCH[:-1], "c")

@@ -143,7 +143,7 @@ class BatchCorrector(GeneTransformer):
 
     def _adapt(self, X_ref, batch, covariates, class_proportions, **beside):
         matrix = self._check(X_ref, allow_nan=True)
-        if isinstance(batch, str | int):
+        if batch is not None and np.ndim(batch) == 0:
             batch = np.full(matrix.shape[0], batch)
         rows = self._rows(X_ref, matrix, batch, covariates, unseen="estimate", **beside)
         known = sorted(set(np.asarray(self.batches_, object)[rows.codes[_known(self, rows)]]))
@@ -197,13 +197,13 @@ class BatchCorrector(GeneTransformer):
         moments = self._moments(matrix, codes, len(self.batches_), beside)
         of_model = moments.covariates(slice(design.shape[1]))
         self._check_estimable(moments.covariates(slice(n_protected)))
-        self._check_batches()
+        self._check_batches(moments.n_rows)
         self._check_scale(of_model)
         self._solve(of_model)
         self._learn_classes(moments, design.shape[1])
 
-    def _check_batches(self):
-        if len(self.batches_) == 1:
+    def _check_batches(self, n_rows):
+        if len(n_rows) == 1:
             warnings.warn(
                 f"All samples are of the batch {self.batches_[0]!r}: there is nothing to correct "
                 "among them.",

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from .._containers import annotation, name_some
-from .._validation import warn_zero_depth
+from .._containers import name_some
+from .._validation import labels_of, warn_zero_depth
 from ._base import BatchCorrector
 from ._count_batch_fit import (
     class_rates,
@@ -171,13 +171,14 @@ class ComBatSeqCorrector(BatchCorrector):
         if self.condition is None:
             return covariate_columns(X, self.covariate_keys, covariates, n_samples)
         # A group is a level, also where it is written as a number.
-        condition = as_text(annotation(X, self.condition), repr(self.condition))
+        given = labels_of(X, self.condition, key_name="condition")
+        condition = as_text(given, repr(self.condition))
         others = covariate_columns(X, self.covariate_keys, covariates, n_samples)
         return {self.condition: condition, **others}
 
     def _learn_moments(self, matrix, codes, design, n_protected, classes, members):
         self._check_sizes(codes)
-        self._check_batches()
+        self._check_batches(np.bincount(codes))
         design = self._unscaled(design)
         model = fit_count_batches(
             matrix,

@@ -92,9 +92,11 @@ def covariate_columns(X, keys, given, n_samples, names=("covariate_keys", "covar
     -------
     dict of str to array of shape (n_samples,)
     """
+    parameter, argument = names
+    if isinstance(keys, str):
+        raise ValueError(f"{parameter} must be a list of names; got {keys!r}. Write [{keys!r}].")
     if given is None:
         return {key: annotation(X, key) for key in keys}
-    parameter, argument = names
     if len(keys):
         raise ValueError(
             f"Got both {parameter}={list(keys)!r} and {argument}=: name annotations that X "
@@ -257,7 +259,12 @@ def class_shares(proportions, classes):
             "class_proportions needs the class means, which fit(X, y) stores: fit got no y "
             "with 2 to 20 classes."
         )
-    given = {text_of(name): float(share) for name, share in dict(proportions).items()}
+    if not hasattr(proportions, "items"):
+        raise ValueError(
+            "class_proportions must be a mapping of class to share, such as "
+            f"{{{classes[0]!r}: 1.0}}; got {proportions!r}."
+        )
+    given = {text_of(name): float(share) for name, share in proportions.items()}
     unknown = sorted(set(given) - set(classes))
     if unknown:
         raise ValueError(
@@ -265,6 +272,7 @@ def class_shares(proportions, classes):
             f"{name_some(classes)}."
         )
     shares = np.array([given.get(name, 0.0) for name in classes])
-    if (shares < 0).any() or abs(shares.sum() - 1) > SHARES_TOLERANCE:
+    # Written so that NaN, which fails every comparison, raises too.
+    if not ((shares >= 0).all() and abs(shares.sum() - 1) <= SHARES_TOLERANCE):
         raise ValueError(f"class_proportions must be shares that sum to 1; got {given}.")
     return shares / shares.sum()

@@ -235,10 +235,15 @@ class LinearBatchCorrector(LocationCorrector):
     def _both_labels(self, X, batch):
         """Return the labels of the first and of the second batch, None where there is none."""
         if batch is not None and np.ndim(batch) == 2:
-            table = np.asarray(batch, dtype=object)
-            if table.shape[1] != 2:
-                raise ValueError(f"batch must have one column or two; got {table.shape[1]}.")
-            return tuple(labels_of(X, self.batch_key, column) for column in table.T)
+            columns = list(np.asarray(batch, dtype=object).T)
+            if isinstance(batch, pd.DataFrame):  # its index is compared with the sample names
+                columns = [column for _, column in batch.items()]
+            if len(columns) != 2:
+                raise ValueError(
+                    "batch must be one label a sample, or a table of two columns; got "
+                    f"{len(columns)} columns."
+                )
+            return tuple(labels_of(X, self.batch_key, column) for column in columns)
         if self.batch_key is None or isinstance(self.batch_key, str) or batch is not None:
             return labels_of(X, self.batch_key, batch), None
         keys = list(self.batch_key)
@@ -316,9 +321,9 @@ class LinearBatchCorrector(LocationCorrector):
                 stacklevel=6,
             )
 
-    def _check_batches(self):
-        if not self.n_removed_:
-            super()._check_batches()
+    def _check_batches(self, n_rows):
+        if not self.n_removed_ or len(n_rows) > 1:
+            super()._check_batches(n_rows)
 
     def _row_function(self, locations):
         effects, n = locations - self.grand_mean_, self.n_removed_

@@ -1,10 +1,13 @@
 """The base of correctors that know one location of every gene in every batch."""
 
+import warnings
 from copy import deepcopy
 
 import numpy as np
 import scipy.sparse as sp
 
+from .._containers import name_some
+from .._validation import BatchWarning
 from ..stats import regress_on_batches
 from ._base import BatchCorrector
 from ._labels import class_shares
@@ -23,6 +26,19 @@ class LocationCorrector(BatchCorrector):
     _covariates_in_transform = False
     _ratios = False
     """Whether effects multiply the location rather than add to it."""
+
+    def _check_batches(self, n_rows):
+        super()._check_batches(n_rows)
+        alone = [b for b, n in zip(self.batches_, n_rows, strict=True) if n == 1]
+        if alone and len(self.batches_) > 1:
+            warnings.warn(
+                f"{len(alone)} of {len(self.batches_)} batches have one sample only "
+                f"({name_some(alone)}), which cannot be told from its batch: after correction "
+                "nothing of its own is left. Join such a batch with one that it resembles, or "
+                "leave it out.",
+                BatchWarning,
+                stacklevel=6,
+            )
 
     def _solve(self, moments):
         regression = regress_on_batches(moments, drop_dependent=True)
