@@ -1,6 +1,6 @@
 """All measures of a batch effect in one object that reads well."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -18,9 +18,9 @@ _ALPHA = 0.05
 _COLUMNS = ["value", "no_batch_effect", "batches_apart"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class BatchEffectReport:
-    """What `batch_effect_report` found; ``print`` it.
+    """What `batch_effect_report` found, in words when printed or shown.
 
     Attributes
     ----------
@@ -39,10 +39,10 @@ class BatchEffectReport:
     """
 
     measures: pd.DataFrame
-    genes: pd.DataFrame = field(repr=False)
-    components: pd.DataFrame = field(repr=False)
-    batches: pd.DataFrame = field(repr=False)
-    points: pd.DataFrame = field(repr=False)
+    genes: pd.DataFrame
+    components: pd.DataFrame
+    batches: pd.DataFrame
+    points: pd.DataFrame
 
     def compare(self, after):
         """Put the measures beside those of another report, such as one after correction.
@@ -62,6 +62,9 @@ class BatchEffectReport:
             "no_batch_effect": after.measures["no_batch_effect"],
         }
         return pd.DataFrame(columns).reindex(self.measures.index)
+
+    def __repr__(self):
+        return str(self)  # what a notebook shows
 
     def __str__(self):
         sizes = ", ".join(f"{name} ({n})" for name, n in self.batches["n_samples"].items())

@@ -1,6 +1,6 @@
 """Whether batch and covariates can be told apart."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -14,9 +14,9 @@ from ._samples import Grouping
 _STRONG, _SOME = 0.5, 0.2
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class ConfoundingReport:
-    """What `confounding_report` found; ``print`` it.
+    """What `confounding_report` found, in words when printed or shown.
 
     Attributes
     ----------
@@ -34,7 +34,7 @@ class ConfoundingReport:
     """
 
     associations: pd.DataFrame
-    tables: dict = field(repr=False)
+    tables: dict
     n_columns: int
     rank: int
     not_estimable: tuple
@@ -43,6 +43,9 @@ class ConfoundingReport:
     def passed(self):
         """Whether all effects can be estimated beside that of the batch."""
         return not self.not_estimable
+
+    def __repr__(self):
+        return str(self)  # what a notebook shows
 
     def __str__(self):
         lines = [

@@ -2,7 +2,7 @@
 
 import warnings
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -24,9 +24,9 @@ SHUFFLED_POOLED = "shuffled, pooled"
 SHUFFLED_WITHIN = "shuffled, within batches"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class LeakageAudit:
-    """What `leakage_audit` found; ``print`` it.
+    """What `leakage_audit` found, in words when printed or shown.
 
     Attributes
     ----------
@@ -61,15 +61,18 @@ class LeakageAudit:
     cautions: tuple
     metric: str
     chance: float
-    scores: pd.DataFrame = field(repr=False)
-    batches: pd.DataFrame = field(repr=False)
-    permutations: pd.DataFrame = field(repr=False)
-    steps: pd.DataFrame = field(repr=False)
+    scores: pd.DataFrame
+    batches: pd.DataFrame
+    permutations: pd.DataFrame
+    steps: pd.DataFrame
 
     @property
     def passed(self):
         """Whether no problem was found."""
         return not self.problems
+
+    def __repr__(self):
+        return str(self)  # what a notebook shows
 
     def __str__(self):
         return "\n".join(

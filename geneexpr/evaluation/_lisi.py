@@ -105,6 +105,7 @@ def _of_class(points, codes, perplexity):
     # a weighted mean of draws.
     concentration = ((np.bincount(codes) / len(codes)) ** 2).sum()
     few = (weights**2).sum(axis=1)
+    few -= (1 - few) / (len(points) - 2)  # neighbours are drawn without replacement
     expected = 1 / (concentration + (1 - concentration) * few)
     return inverse_simpson(weights, codes[neighbours]), expected
 
