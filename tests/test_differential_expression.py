@@ -49,6 +49,23 @@ def test_table_of_limma(gold, relative_error):
     assert relative_error(table["std_error"], error) < 1e-10
 
 
+def test_a_threshold_of_the_fold_change_is_that_of_treat(gold, relative_error):
+    case = gold("limma_ALL_2group")
+    group, X = case.table("group.csv").iloc[:, 0].to_numpy(), case.table("X.csv.gz")
+    theirs = case.out("topTreat")
+    adata = ad.AnnData(X.to_numpy() * np.log(2))
+    adata.uns["log1p"] = {"base": None}
+    for data in (X, adata):
+        table = differential_expression(data, group, reference="NEG", lfc_threshold=0.3)
+        for ours, column in {
+            "log2_fold_change": "logFC",
+            "statistic": "t",
+            "p_value": "P.Value",
+            "p_adjusted": "adj.P.Val",
+        }.items():
+            assert relative_error(table[ours], theirs[column]) < 1e-8, ours
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_containers_agree(cohort, method):
     table = differential_expression(cohort, "state", method=method)
@@ -128,7 +145,37 @@ def test_layers(cohort):
     )
 
 
+@pytest.mark.parametrize(
+    ("method", "option", "value", "takers"),
+    [
+        ("wald", "trend", True, "'moderated_t', 'voom'"),
+        ("welch_t", "robust", True, "'moderated_t', 'voom'"),
+        ("moderated_t", "library_size", np.ones(24), "'voom', 'wald'"),
+        ("wilcoxon", "lfc_threshold", 1, "'moderated_t', 'voom', 'wald'"),
+        ("moderated_t", "cooks_cutoff", False, "'wald'"),
+        ("voom", "independent_filtering", False, "'wald'"),
+        ("moderated_t", "alpha", 0.05, "'wald'"),
+    ],
+)
+def test_an_option_that_a_method_does_not_take(cohort, method, option, value, takers):
+    message = f"method='{method}' does not take {option}=, which is an option of {takers}: leave"
+    with pytest.raises(ValueError, match=message):
+        differential_expression(cohort, "state", method=method, **{option: value})
+
+
 def test_errors(cohort):
+    with pytest.raises(ValueError, match=r"sequence of names, got 'age' alone: give \['age'\]"):
+        differential_expression(cohort, "state", covariate_keys="age")
+    with pytest.raises(ValueError, match="lfc_threshold must be at least 0, got nan"):
+        differential_expression(cohort, "state", lfc_threshold=np.nan)
+    with pytest.raises(ValueError, match=r"no gene has a fold change of lfc_threshold=1; use 'hol"):
+        differential_expression(cohort, "state", lfc_threshold=1, adjust="max_t")
+    with pytest.raises(ValueError, match="n_permutations must be at least 1, got 0"):
+        differential_expression(cohort, "state", adjust="max_t", n_permutations=0)
+    missing = cohort.X.copy()
+    missing[0, 0] = np.nan
+    with pytest.raises(ValueError, match="differential_expression does not accept missing values"):
+        differential_expression(missing, cohort.obs["state"].to_numpy(), method="wilcoxon")
     with pytest.raises(ValueError, match="The condition has one level only, 'x'"):
         differential_expression(cohort, np.repeat("x", 24))
     with pytest.raises(ValueError, match=r"reference='z' is no level .* 'a', 'b', 'c'"):

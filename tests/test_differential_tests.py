@@ -11,6 +11,7 @@ from geneexpr.stats._contrasts import (
     group_effects,
     moderated_tests,
     slope_effects,
+    two_sided_t,
 )
 from geneexpr.stats._moments import merge_moments, summarise_batches
 from geneexpr.stats._rank_sum import kruskal_wallis, rank_sum_z, rank_sums, two_sided_normal
@@ -42,6 +43,27 @@ class TestModerated:
         assert relative_error(ours.means, theirs["AveExpr"]) < 1e-12
         assert relative_error(ours.statistics[0], theirs["t"]) < 1e-10
         assert relative_error(ours.p_values[0], theirs["P.Value"]) < 1e-10
+
+    def test_a_threshold_is_that_of_treat(self, leukaemia, relative_error):
+        case, X, codes = leukaemia
+        effects = group_effects(summarise_batches(X, codes, 2), contrast_matrix(2))
+        ours, theirs = moderated_tests(effects, threshold=0.3), case.out("topTreat")
+        assert relative_error(ours.statistics[0], theirs["t"]) < 1e-10
+        assert relative_error(ours.p_values[0], theirs["P.Value"]) < 1e-10
+        tiny = moderated_tests(effects, threshold=1e-12)
+        np.testing.assert_allclose(tiny.p_values, moderated_tests(effects).p_values, rtol=1e-6)
+
+    def test_two_groups_without_prior_are_those_of_student(self, gold, relative_error):
+        case = gold("genefilter_ALL")
+        codes = pd.Categorical(case.table("factors.csv")["f2"]).codes.astype(int)
+        moments = summarise_batches(case.table("X.csv.gz").to_numpy(), codes, 2)
+        effects = group_effects(moments, contrast_matrix(2, reference=1))
+        errors = np.sqrt(effects.covariance[0] * effects.variances)
+        theirs = case.out("rowttests")
+        assert relative_error(effects.values[0], theirs["dm"]) < 1e-10
+        assert relative_error((effects.values / errors)[0], theirs["statistic"]) < 1e-10
+        p = two_sided_t(effects.values / errors, effects.df)[0]
+        assert relative_error(p, theirs["p.value"]) < 1e-10
 
     def test_prior_of_limma(self, leukaemia, relative_error):
         case, X, codes = leukaemia

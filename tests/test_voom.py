@@ -9,11 +9,14 @@ from scipy import stats
 
 from geneexpr import DifferentialExpressionSelector, differential_expression
 from geneexpr.stats._lowess import lowess
+from geneexpr.stats._variance_prior import variance_prior
 from geneexpr.stats._voom import (
     cross_products,
     log_cpm,
     mean_variance_trend,
     squared_residuals,
+    weighted_effects,
+    weighted_products,
 )
 
 
@@ -38,6 +41,22 @@ def test_values_and_weights_of_limma(pasilla, relative_error, normalised):
     if normalised:
         assert relative_error(trend.roots, case.out("voom_trend")["lowess"]) < 1e-10
         assert relative_error(trend.sizes, case.out("voom_trend")["sx_sorted"]) < 1e-10
+
+
+def test_prior_of_limma(pasilla, relative_error):
+    case, X, design = pasilla
+    sizes = case.out("tmm")["eff_lib"].to_numpy()
+    matrix = X.to_numpy()
+    products = cross_products(matrix, sizes, design)
+    fit = np.linalg.solve(design.T @ design, products[:-2])
+    variances = squared_residuals(matrix, sizes, design, fit) / 4
+    trend = mean_variance_trend(variances, products[-2] / 7, products[-1], sizes)
+    weighted = weighted_products(matrix, sizes, design, fit, trend)
+    effects = weighted_effects(weighted, fit, np.eye(3)[2:], 7, products[-2] / 7)
+    prior = variance_prior(effects.variances, effects.df)
+    theirs = case.out("voom_ebayes")["value"]
+    assert relative_error(prior.scale, theirs["s2.prior"]) < 1e-8
+    assert relative_error(prior.df, theirs["df.prior"]) < 1e-8
 
 
 def test_table_of_limma(pasilla, relative_error):
@@ -82,10 +101,20 @@ def test_a_slope_on_counts():
 def test_a_sample_without_counts():
     X = np.random.default_rng(0).poisson(9, (8, 20)).astype(float)
     X[3] = 0
-    with pytest.raises(ValueError, match=r"1 of 8 samples have no counts .* \(row 3\): drop"):
+    with pytest.raises(ValueError, match=r"1 of 8 samples have no counts .* \(row 3\), .*: drop"):
         differential_expression(X, np.arange(8) % 2, method="voom")
     with pytest.raises(ValueError, match="Negative values in data"):
         differential_expression(X - 5, np.arange(8) % 2, method="voom")
+
+
+@pytest.mark.parametrize("size", [0, -1, np.inf, "many"])
+def test_library_sizes_that_are_none(size):
+    X = np.random.default_rng(0).poisson(9, (8, 20)).astype(float)
+    sizes = np.array([180.0] * 8, dtype=object)
+    sizes[5] = size
+    for method in ("voom", "wald"):
+        with pytest.raises(ValueError, match=r"positive .*; it is not for 1 of 8 samples \(row 5"):
+            differential_expression(X, np.arange(8) % 2, method=method, library_size=sizes)
 
 
 def test_lowess_follows_a_line_through_an_outlier():

@@ -68,14 +68,26 @@ def learn_log_means(matrix, method, control, name, option="method"):
         )
         method, log_means = "poscounts", log_geometric_means(sums, "poscounts")
     if not _any_finite(log_means):
-        what = (
-            f"each of {n} {of} has a zero in at least one sample, as is usual in sparse data "
-            f"(single cells). Fit with {option}='poscounts', which needs one count in a gene only."
-            if method == "ratio" and sums[1].any()
-            else f"none of {n} {of} has a count in any sample."
-        )
+        what = f"none of {n} {of} has a count in any sample. Give counts."
+        if sums[1].any():
+            what = _why_no_gene(collect(matrix, library_sizes), f"{n} {of}", option)
         raise ValueError(f"{name} cannot compute geometric means: {what}")
     return log_means, method
+
+
+def _why_no_gene(depths, genes, option):
+    """Say which samples leave no gene with a count in every sample, and the ways out."""
+    empty = np.flatnonzero(depths == 0)
+    if len(empty):
+        return (
+            f"{len(empty)} of {len(depths)} samples have no counts at all (row "
+            f"{name_some(empty)}), so none of {genes} has a count in every sample. Drop these "
+            f"samples, or fit with {option}='poscounts'."
+        )
+    return (
+        f"each of {genes} has a zero in at least one sample, as is usual in sparse data (single "
+        f"cells). Fit with {option}='poscounts', which needs one count in a gene only."
+    )
 
 
 def _any_finite(values):

@@ -13,6 +13,7 @@ from ..stats._multiple_testing import METHODS as ADJUSTMENTS
 from ..stats._multiple_testing import adjust_p_values, max_t
 from ..stats._wald import filtered_adjustment
 from ._corrected import warn_corrected
+from ._sample_sizes import sizes_of
 from ._tests_of_genes import (
     ADJUSTED,
     METHODS,
@@ -22,8 +23,18 @@ from ._tests_of_genes import (
     input_options,
     nuisance_columns,
     run_tests,
-    sizes_of,
 )
+
+OPTIONS = {
+    "trend": (False, ("moderated_t", "voom")),
+    "robust": (False, ("moderated_t", "voom")),
+    "library_size": (None, OF_COUNTS),
+    "lfc_threshold": (0.0, ADJUSTED),
+    "cooks_cutoff": (True, ("wald",)),
+    "independent_filtering": (True, ("wald",)),
+    "alpha": (0.1, ("wald",)),
+}
+"""The default of each option that some methods take, and these."""
 
 
 def differential_expression(
@@ -80,8 +91,8 @@ def differential_expression(
     layer : str, optional
         The layer of an AnnData to test in place of ``X``.
     trend, robust : bool, default=False
-        Options of the moderated t: a prior variance that follows mean expression, and one that
-        genes of outlying variance do not set [2]_.
+        Options of the moderated t and of voom: a prior variance that follows mean expression,
+        and one that genes of outlying variance do not set [2]_.
     library_size : str or array-like of shape (n_samples,), optional
         For voom: effective library sizes (such as sums of counts times TMM factors), or the
         annotation that holds them. By default the sums of counts. For Wald: size factors on any
@@ -96,7 +107,8 @@ def differential_expression(
     alpha : float, default=0.1
         For Wald: the false discovery rate for which the filter is chosen.
     lfc_threshold : float, default=0
-        For Wald: test whether the absolute log2 fold change is above this.
+        For ``"moderated_t"``, ``"voom"`` and ``"wald"``: test whether the absolute log2 fold
+        change is above this (limma's ``treat`` [5]_; DESeq2's ``greaterAbs``).
     n_permutations : int, default=1000
         For ``adjust="max_t"``, the observed labels included.
     random_state : int, default=0
@@ -131,7 +143,7 @@ def differential_expression(
     ------
     ValueError
         For a condition of one level, a missing label, a level that is confounded with
-        batches or covariates, and too few replicates.
+        batches or covariates, too few replicates, and an option that the method does not take.
 
     References
     ----------
@@ -142,6 +154,8 @@ def differential_expression(
        tools for RNA-seq read counts", doi:10.1186/gb-2014-15-2-r29.
     .. [4] Love, Huber, Anders (2014), "Moderated estimation of fold change and dispersion for
        RNA-seq data with DESeq2", doi:10.1186/s13059-014-0550-8.
+    .. [5] McCarthy, Smyth (2009), "Testing significance relative to a fold-change threshold is
+       a TREAT", doi:10.1093/bioinformatics/btp053.
 
     Examples
     --------
@@ -156,34 +170,36 @@ def differential_expression(
     ACTB    0.5
     Name: log2_fold_change, dtype: float64
     """
-    check_choice("method", method, METHODS)
-    check_choice("adjust", adjust, ADJUSTMENTS)
-    if method not in ADJUSTED and (batch_key is not None or len(covariate_keys)):
-        raise ValueError(
-            f"method={method!r} cannot adjust for batches or covariates; use one of "
-            f"{name_some(ADJUSTED)}."
-        )
+    given = {
+        "trend": trend,
+        "robust": robust,
+        "library_size": library_size,
+        "lfc_threshold": lfc_threshold,
+        "cooks_cutoff": cooks_cutoff,
+        "independent_filtering": independent_filtering,
+        "alpha": alpha,
+    }
+    _check_options(method, adjust, given, batch_key, covariate_keys, n_permutations)
     warn_corrected(X, layer)
     of = _Genes()
     matrix = check_input(of, X, reset=True, layer=layer, **input_options(method))
-    labels, levels = _labels(X, condition)
     beside = nuisance_columns(X, matrix.shape[0], batch_key, covariate_keys)
+    labels, levels = _labels(X, condition)
     design = group_design(labels, beside, reference, levels)
-
-    options = {"trend": trend, "robust": robust, "sizes": sizes_of(X, library_size)}
-    if method == "wald":
-        options |= {"flag_outliers": cooks_cutoff, "lfc_threshold": lfc_threshold}
-        _check_wald(adjust, alpha, lfc_threshold)
+    to_base_2 = to_log2(X, method, layer)
+    options = {
+        "trend": trend,
+        "robust": robust,
+        "sizes": sizes_of(X, library_size),
+        "lfc_threshold": lfc_threshold / to_base_2,
+        "flag_outliers": cooks_cutoff,
+    }
 
     def test(design):
         return run_tests(matrix, design, method, **options)
 
     tests = test(design)
     if adjust == "max_t":
-        if len(covariate_keys):
-            raise ValueError(
-                "adjust='max_t' permutes labels, which is not exact beside covariates; use 'holm'."
-            )
         strata = labels_of(X, batch_key)
         designs = _permuted(design, strata, n_permutations, random_state)
         adjusted = _max_t(tests, [np.abs(test(d).statistics) for d in designs])
@@ -193,7 +209,7 @@ def differential_expression(
         adjusted = np.stack([adjust_p_values(p, adjust) for p in tests.p_values])
     if method == "wald" and cooks_cutoff:
         _warn_outliers(tests)
-    return _table(of, tests, adjusted, design, to_log2(X, method, layer))
+    return _table(of, tests, adjusted, design, to_base_2)
 
 
 class _Genes(GeneEstimator):
@@ -202,16 +218,49 @@ class _Genes(GeneEstimator):
     called = "differential_expression"
 
 
-def _check_wald(adjust, alpha, lfc_threshold):
+def _check_options(method, adjust, given, batch_key, covariate_keys, n_permutations):
+    """Raise for an option that has no such value, or that a method does not take."""
+    check_choice("method", method, METHODS)
+    check_choice("adjust", adjust, ADJUSTMENTS)
+    adjusting = batch_key is not None or len(covariate_keys)
+    if adjusting and method not in ADJUSTED:
+        raise ValueError(
+            f"method={method!r} cannot adjust for batches or covariates; use one of "
+            f"{name_some(ADJUSTED)}."
+        )
+    for name, (default, methods) in OPTIONS.items():
+        value = given[name]
+        changed = value is not None if default is None else value != default
+        if changed and method not in methods:
+            raise ValueError(
+                f"method={method!r} does not take {name}=, which is an option of "
+                f"{name_some(methods)}: leave it out, or choose one of these."
+            )
+    if not 0 < given["alpha"] < 1:
+        raise ValueError(f"alpha must be above 0 and below 1, got {given['alpha']!r}.")
+    if not 0 <= given["lfc_threshold"] < np.inf:
+        raise ValueError(f"lfc_threshold must be at least 0, got {given['lfc_threshold']!r}.")
     if adjust == "max_t":
+        _check_permutable(method, given["lfc_threshold"], len(covariate_keys))
+    if n_permutations < 1:
+        raise ValueError(f"n_permutations must be at least 1, got {n_permutations!r}.")
+
+
+def _check_permutable(method, lfc_threshold, n_covariates):
+    if n_covariates:
+        raise ValueError(
+            "adjust='max_t' permutes labels, which is not exact beside covariates; use 'holm'."
+        )
+    if method == "wald":
         raise ValueError(
             "adjust='max_t' would fit every gene again for each permutation of method='wald'; use "
             "'holm' for the family-wise error, or method='voom'."
         )
-    if not 0 < alpha < 1:
-        raise ValueError(f"alpha must be above 0 and below 1, got {alpha!r}.")
-    if not lfc_threshold >= 0:
-        raise ValueError(f"lfc_threshold must be at least 0, got {lfc_threshold!r}.")
+    if lfc_threshold:
+        raise ValueError(
+            "adjust='max_t' permutes labels, after which no gene has a fold change of "
+            f"lfc_threshold={lfc_threshold!r}; use 'holm'."
+        )
 
 
 def _warn_outliers(tests):

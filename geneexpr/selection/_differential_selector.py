@@ -11,6 +11,7 @@ from ..stats._multiple_testing import adjust_p_values
 from ..stats._wald import filtered_adjustment
 from ._corrected import refuse_alpha
 from ._differential_expression import to_log2
+from ._sample_sizes import sizes_of
 from ._tests_of_genes import (
     ADJUSTED,
     METHODS,
@@ -18,7 +19,6 @@ from ._tests_of_genes import (
     input_options,
     nuisance_columns,
     run_tests,
-    sizes_of,
     slope_design,
 )
 from ._variance import ranked
@@ -65,7 +65,7 @@ class DifferentialExpressionSelector(GeneSelector):
     adjust : {"bh", "by", "holm"}, default="bh"
         The adjustment for many genes that ``alpha`` looks at.
     trend, robust : bool, default=False
-        Options of the moderated t.
+        Options of the moderated t and of voom.
     library_size : str, optional
         For voom: the annotation that holds effective library sizes, by default the sums of
         counts. For Wald: size factors on any scale, by default medians of ratios.
@@ -94,6 +94,10 @@ class DifferentialExpressionSelector(GeneSelector):
     Notes
     -----
     Whole numbers of which most occur once (ages, say) are a continuous target.
+
+    Options of one method only (``trend``, ``robust``, ``library_size``, ``cooks_cutoff``,
+    ``independent_filtering``) do nothing with the others, so that a search can try methods;
+    `differential_expression` refuses them.
 
     Raises
     ------

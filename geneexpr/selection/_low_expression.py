@@ -6,9 +6,10 @@ from sklearn.utils.multiclass import type_of_target
 
 from .._base import GeneSelector
 from .._blocks import fold
-from .._containers import annotation, name_some
-from .._validation import labels_of, warn_nothing_kept, warn_zero_depth
-from ..stats._library_size import gene_sums, library_sizes
+from .._containers import annotation
+from .._validation import warn_nothing_kept, warn_zero_depth
+from ..stats._library_size import gene_sums
+from ._sample_sizes import sizes_of, summed_sizes
 from ._tests_of_genes import nuisance_columns
 
 MILLION = 1e6
@@ -240,21 +241,10 @@ class LowExpressionFilter(GeneSelector):
         return self.fit(X, y, design=design, library_size=library_size).transform(X)
 
     def _library_sizes(self, X, matrix, given):
-        sizes = labels_of(
-            X, self.library_size, given, key_name="library_size", given_name="library_size"
-        )
+        sizes = sizes_of(X, self.library_size, given)
         if sizes is None:
-            parts = fold(matrix, lambda block: [library_sizes(block)], lambda a, b: a + b)
-            sizes = np.concatenate(parts)
+            sizes = summed_sizes(matrix)
             warn_zero_depth(sizes, type(self).__name__)
-            return sizes
-        sizes = np.asarray(sizes, dtype=np.float64)
-        bad = np.flatnonzero(~(np.isfinite(sizes) & (sizes > 0)))
-        if len(bad):
-            raise ValueError(
-                f"library_size must be positive for every sample; it is not for {len(bad)} of "
-                f"{len(sizes)} samples: row {name_some(bad)}."
-            )
         return sizes
 
     def _smallest_group(self, X, y, n_samples, design):

@@ -17,7 +17,6 @@ from ..stats._contrasts import (
     moderated_tests,
     slope_effects,
 )
-from ..stats._library_size import library_sizes
 from ..stats._rank_sum import kruskal_wallis, rank_sum_z, rank_sums, two_sided_normal
 from ..stats._voom import (
     cross_products,
@@ -27,6 +26,7 @@ from ..stats._voom import (
     weighted_products,
 )
 from ..stats._welch import welch_against_rest, welch_tests
+from ._sample_sizes import refuse_empty, summed_sizes
 from ._wald_tests import wald
 
 METHODS = ("moderated_t", "voom", "wald", "welch_t", "wilcoxon")
@@ -76,23 +76,6 @@ def input_options(method):
     return {"counts": counts, "logged": not counts, "allow_nan": nan}
 
 
-def sizes_of(X, library_size):
-    """Return given library sizes of the samples, or None where they are to be summed.
-
-    Parameters
-    ----------
-    X : container
-    library_size : str, array-like or None
-
-    Returns
-    -------
-    array of shape (n_samples,) or None
-    """
-    if isinstance(library_size, str):
-        return annotation(X, library_size)
-    return labels_of(X, None, library_size, given_name="library_size")
-
-
 def nuisance_columns(X, n_samples, batch_key, covariate_keys, batch=None, covariates=None):
     """Return batches and covariates of the samples as centred columns of a design.
 
@@ -109,6 +92,11 @@ def nuisance_columns(X, n_samples, batch_key, covariate_keys, batch=None, covari
     -------
     ndarray of shape (n_samples, p)
     """
+    if isinstance(covariate_keys, str):
+        raise ValueError(
+            f"covariate_keys must be a sequence of names, got {covariate_keys!r} alone: give "
+            f"[{covariate_keys!r}]."
+        )
     parts = [np.empty((n_samples, 0))]
     labels = labels_of(X, batch_key, batch)
     if labels is not None:
@@ -205,7 +193,15 @@ def _check_estimable(beside, codes, n_levels):
 
 
 def run_tests(
-    matrix, design, method, *, trend=False, robust=False, sizes=None, **of_wald
+    matrix,
+    design,
+    method,
+    *,
+    trend=False,
+    robust=False,
+    sizes=None,
+    lfc_threshold=0.0,
+    flag_outliers=True,
 ) -> GeneTests:
     """Test every gene.
 
@@ -219,8 +215,11 @@ def run_tests(
         Options of the moderated t.
     sizes : array of shape (n_samples,), optional
         Library sizes for voom, by default the sums of counts; size factors for Wald.
-    **of_wald
-        Options of `wald`.
+    lfc_threshold : float, default=0
+        For the moderated t, voom and Wald: test whether an effect is larger than this, on the
+        scale of the matrix (of counts: log2).
+    flag_outliers : bool, default=True
+        For Wald: give genes with an outlying count the p-value NaN.
 
     Returns
     -------
@@ -238,16 +237,12 @@ def run_tests(
             f"method={method!r}."
         )
     if method == "wald":
-        return wald(matrix, design, sizes=sizes, **of_wald)
-    if method == "voom":
-        effects = _voom_effects(matrix, design, sizes)
-        return moderated_tests(effects, trend=trend, robust=robust)
+        options = {"flag_outliers": flag_outliers, "lfc_threshold": lfc_threshold}
+        return wald(matrix, design, sizes=sizes, **options)
+    if method in ADJUSTED:
+        effects = _effects(matrix, design, method, sizes)
+        return moderated_tests(effects, trend=trend, robust=robust, threshold=lfc_threshold)
     moments = _moments(matrix, design)
-    if not design.levels:
-        return moderated_tests(slope_effects(moments), trend=trend, robust=robust)
-    if method == "moderated_t":
-        effects = group_effects(moments, design.contrasts)
-        return moderated_tests(effects, trend=trend, robust=robust)
     few = [v for v, n in zip(design.levels, moments.n_rows, strict=True) if n < 2]
     if few:
         raise ValueError(
@@ -259,6 +254,15 @@ def run_tests(
     else:
         tests = welch_tests(moments, design.contrasts)
     return _ranked(matrix, design, tests) if method == "wilcoxon" else tests
+
+
+def _effects(matrix, design, method, sizes):
+    if method == "voom":
+        return _voom_effects(matrix, design, sizes)
+    moments = _moments(matrix, design)
+    if design.levels:
+        return group_effects(moments, design.contrasts)
+    return slope_effects(moments)
 
 
 def _moments(matrix, design):
@@ -275,15 +279,8 @@ def _moments(matrix, design):
 def _voom_effects(matrix, design, sizes):
     """Fit with precision weights, in four folds over the rows: sizes, fit, trend, fit."""
     if sizes is None:
-        sizes = fold(matrix, lambda block: [library_sizes(block)], lambda a, b: a + b)
-        sizes = np.concatenate(sizes)
-    sizes = np.asarray(sizes, np.float64)
-    empty = np.flatnonzero(~(sizes > 0))
-    if len(empty):
-        raise ValueError(
-            f"{len(empty)} of {len(sizes)} samples have no counts or no positive library size (row "
-            f"{name_some(empty)}): drop these samples."
-        )
+        sizes = summed_sizes(matrix)
+        refuse_empty(sizes, "voom")
     columns, contrasts = _full_design(design)
 
     def total(summarise, *given):

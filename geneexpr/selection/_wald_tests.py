@@ -6,13 +6,13 @@ import warnings
 import numpy as np
 
 from .._blocks import fold, gene_blocks
-from .._containers import name_some
 from .._validation import TrendWarning
 from ..stats._contrasts import GeneTests
 from ..stats._median_of_ratios import log_count_sums, log_geometric_means, median_ratios
 from ..stats._negative_binomial import CountModel, design_dispersions
 from ..stats._negative_binomial_prior import dispersion_prior
 from ..stats._wald import WaldFit, join, wald_fit, wald_tests, without_counts
+from ._sample_sizes import refuse_empty, summed_sizes
 
 SMALL_PANEL = 10
 """Up to so many genes a zero in each is no sign of a sparse matrix, and no reason to fail."""
@@ -38,7 +38,7 @@ def wald(matrix, design, *, sizes=None, flag_outliers=True, lfc_threshold=0.0) -
     GeneTests
     """
     columns, pairs = _treatment_design(design)
-    factors = size_factors(matrix) if sizes is None else _given_factors(sizes)
+    factors = size_factors(matrix) if sizes is None else sizes / np.exp(np.log(sizes).mean())
     fit = fit_matrix(matrix, CountModel(factors, columns), design.codes)
     contrasts = np.eye(columns.shape[1])[1 : 1 + max(1, len(pairs))]
     tests = wald_tests(fit, contrasts, flag_outliers=flag_outliers, lfc_threshold=lfc_threshold)
@@ -87,22 +87,14 @@ def size_factors(matrix) -> np.ndarray:
     sums = fold(matrix, log_count_sums, operator.add)
     log_means = log_geometric_means(sums)
     if not np.isfinite(log_means).any():
+        refuse_empty(summed_sizes(matrix), "wald")
         log_means = _sparse_log_means(sums, matrix.shape[1])
     parts = fold(matrix, lambda block: [median_ratios(block, log_means)], operator.add)
-    factors = np.concatenate(parts)
-    lost = np.flatnonzero(np.isnan(factors))
-    if len(lost):
-        raise ValueError(
-            f"{len(lost)} of {len(factors)} samples have no counts in the "
-            f"{int(np.isfinite(log_means).sum())} genes that size factors come from (row "
-            f"{name_some(lost)}), as happens in sparse data and in small panels (X has "
-            f"{matrix.shape[1]} feature(s)): drop these samples, or give library_size=."
-        )
-    return factors
+    return np.concatenate(parts)
 
 
 def _sparse_log_means(sums, n_genes):
-    if n_genes > SMALL_PANEL or not sums[1].any():
+    if n_genes > SMALL_PANEL:
         raise ValueError(
             f"method='wald' cannot compute size factors: each of {n_genes} genes has a zero in at "
             "least one sample, as is usual in sparse data (single cells). Give library_size=, "
@@ -115,17 +107,6 @@ def _sparse_log_means(sums, n_genes):
         stacklevel=6,
     )
     return log_geometric_means(sums, "poscounts")
-
-
-def _given_factors(sizes):
-    sizes = np.asarray(sizes, np.float64)
-    wrong = np.flatnonzero(~((sizes > 0) & np.isfinite(sizes)))
-    if len(wrong):
-        raise ValueError(
-            f"library_size must be positive numbers; it is not for {len(wrong)} of {len(sizes)} "
-            f"samples (row {name_some(wrong)}): drop these samples."
-        )
-    return sizes / np.exp(np.log(sizes).mean())
 
 
 def _treatment_design(design):

@@ -159,7 +159,7 @@ def _effects(moments, estimable, values, covariance, fit):
     return Effects(values, covariance, variances, df, means)
 
 
-def moderated_tests(effects, *, trend=False, robust=False) -> GeneTests:
+def moderated_tests(effects, *, trend=False, robust=False, threshold=0.0) -> GeneTests:
     """Test effects with variances that are squeezed towards what all genes share.
 
     Parameters
@@ -169,15 +169,18 @@ def moderated_tests(effects, *, trend=False, robust=False) -> GeneTests:
         Let the prior variance follow mean expression.
     robust : bool, default=False
         Keep genes of outlying variance from the prior, and squeeze them less.
+    threshold : float, default=0
+        Test whether the size of an effect is above this (limma's ``treat``).
 
     Returns
     -------
     GeneTests
-        t for every contrast, F for all of them together where there are several.
+        t for every contrast, F for all of them together (against 0) where there are several.
 
     References
     ----------
-    Smyth (2004), doi:10.2202/1544-6115.1027; Phipson et al. (2016), doi:10.1214/16-AOAS920.
+    Smyth (2004), doi:10.2202/1544-6115.1027; Phipson et al. (2016), doi:10.1214/16-AOAS920;
+    McCarthy, Smyth (2009), doi:10.1093/bioinformatics/btp053.
     """
     estimate = robust_variance_prior if robust else variance_prior
     prior = estimate(effects.variances, effects.df, effects.means if trend else None)
@@ -186,8 +189,7 @@ def moderated_tests(effects, *, trend=False, robust=False) -> GeneTests:
     unscaled = np.einsum("xxg->xg", effects.covariance)
     # A gene without an estimate has no error of it either, though the prior would give one.
     std_errors = np.where(np.isnan(effects.values), np.nan, np.sqrt(unscaled * posterior))
-    statistics = ratio(effects.values, std_errors)
-    p_values = two_sided_t(statistics, df)
+    statistics, p_values = _against(effects.values, std_errors, df, threshold)
     overall, overall_p = statistics[0], p_values[0]
     n_contrasts = len(statistics)
     if n_contrasts > 1:
@@ -198,6 +200,20 @@ def moderated_tests(effects, *, trend=False, robust=False) -> GeneTests:
     return GeneTests(
         effects.values, std_errors, statistics, p_values, effects.means, overall, overall_p
     )
+
+
+def _against(effects, errors, df, threshold):
+    """Test whether effects lie beyond plus or minus a threshold.
+
+    The p-value of a threshold is that of an effect which is exactly as large: both tails.
+    """
+    if threshold == 0:
+        statistics = ratio(effects, errors)
+        return statistics, two_sided_t(statistics, df)
+    beyond = ratio(np.abs(effects) - threshold, errors)
+    either = ratio(np.abs(effects) + threshold, errors)
+    p_values = np.minimum(1, stdtr(df, -beyond) + stdtr(df, -either))
+    return np.sign(effects) * np.maximum(beyond, 0), p_values
 
 
 def ratio(effects, errors):
