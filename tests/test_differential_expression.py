@@ -113,6 +113,19 @@ def test_max_t_is_exact_in_its_lowest_value(cohort):
         differential_expression(two, "state", covariate_keys=["age"], **options)
 
 
+def test_max_t_is_that_of_multtest_but_for_the_permutations_drawn(gold, relative_error):
+    case = gold("multtest_golub")
+    theirs, ours_n, theirs_n = case.out("maxT"), 400, 2000
+    X, labels = case.table("X.csv.gz").loc[:, theirs.index], case.table("obs.csv")["cl"]
+    table = differential_expression(
+        X, labels.to_numpy(), method="welch_t", adjust="max_t", n_permutations=ours_n
+    )
+    assert relative_error(table["statistic"], theirs["teststat"]) < 1e-10
+    p = theirs["adjp"].to_numpy()
+    slack = 4.5 * np.sqrt(p * (1 - p) * (1 / ours_n + 1 / theirs_n)) + 2 / ours_n
+    assert (np.abs(table["p_adjusted"] - p) <= slack).all()
+
+
 def test_fold_changes_of_data_logged_to_base_e_are_of_base_2(cohort):
     plain = differential_expression(cohort, "state")
     cohort.uns["log1p"] = {"base": None}

@@ -208,7 +208,8 @@ class TestRanks:
         ranked = rank_sums(case.table("X.csv.gz").to_numpy(float), codes, 2)
         z = rank_sum_z(*ranked, np.bincount(codes))[1]
         assert relative_error(two_sided_normal(z), theirs["kruskal_p"]) < 1e-10
-        assert relative_error(kruskal_wallis(*ranked, np.bincount(codes))[1], theirs["kruskal_p"])
+        p = kruskal_wallis(*ranked, np.bincount(codes))[1]
+        assert relative_error(p, theirs["kruskal_p"]) < 1e-10
         # multtest does not correct for ties, of which these rounded values have a few
         assert relative_error(z, theirs["wilcoxon_std"]) < 1e-4
 

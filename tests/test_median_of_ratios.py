@@ -8,7 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from geneexpr import MedianOfRatiosNormalizer, TrendWarning, ZeroDepthWarning
+from geneexpr import (
+    MedianOfRatiosNormalizer,
+    TrendWarning,
+    VarianceStabilizer,
+    ZeroDepthWarning,
+)
 from geneexpr.stats._median_of_ratios import log_count_sums, median_ratios
 
 counts_of = arrays(np.float64, (5, 6), elements=st.integers(0, 10_000))
@@ -51,6 +56,8 @@ def test_new_samples_meet_the_frozen_means_and_are_not_centred_again(gold, relat
     train = expected["is_train"] == 1
     model = MedianOfRatiosNormalizer().fit(X[train])
     assert relative_error(model.size_factors_, expected["sf_train"][train]) < 1e-12
+    theirs = case.out("frozen_geomeans").iloc[:, 0]
+    assert relative_error(np.exp(model.log_geometric_means_), theirs) < 1e-12
     raw = expected["sf_test_raw"][~train]
     assert relative_error(model.size_factors(X[~train]), raw) < 1e-12
     scaled = X[~train].div(raw, axis=0)
@@ -109,6 +116,15 @@ class TestErrors:
             model = MedianOfRatiosNormalizer().fit(self.counts)
         assert model.method_ == "poscounts"
         np.testing.assert_allclose(model.size_factors_, np.sqrt([3, 2]), rtol=1e-14)
+
+    def test_a_training_sample_without_counts_is_what_is_wrong(self):
+        X = np.full((4, 20), 5.0)
+        X[2] = 0
+        message = r"1 of 4 samples have no counts at all \(row 2\), so none of 20 genes"
+        with pytest.raises(ValueError, match=message):
+            MedianOfRatiosNormalizer().fit(X)
+        with pytest.raises(ValueError, match=r"or fit with size_factor_method='poscounts'"):
+            VarianceStabilizer().fit(X)
 
     def test_nothing_counted(self):
         with pytest.raises(ValueError, match="none of 3 genes has a count in any sample"):

@@ -74,6 +74,19 @@ def test_median_polish_is_preprocesscore_and_stats(gold, relative_error):
     np.testing.assert_allclose(
         logged - probes[0] - arrays[0][:, None], case.out("pc_residuals"), atol=1e-12
     )
+    np.testing.assert_allclose(probes[0], case.out("stats_row")["row"], atol=1e-12)
+    assert relative_error(arrays[0], case.out("stats_col")["overall_plus_col"]) < 1e-12
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_probe_alone_goes_to_quantiles_of_affy(gold, relative_error, case):
+    """Where each probe is a set of its own there is nothing to summarise."""
+    case = gold(case)
+    X, _ = probes_of(case)
+    model = RMANormalizer(None).fit(X)
+    assert relative_error(np.exp2(model.training_values_), case.out("bg_quant")) < 1e-12
+    cleaned = RMANormalizer(None, background=False).fit_transform(case.out("bg"))
+    assert relative_error(np.exp2(cleaned), case.out("bg_quant")) < 1e-12
 
 
 def test_sets_by_size():

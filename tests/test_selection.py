@@ -193,6 +193,18 @@ class TestVariance:
         scores = VarianceFilter(method=method).fit(X).scores_
         np.testing.assert_allclose(scores, by_hand(X), rtol=1e-12)
 
+    def test_keeps_the_genes_of_genefilter(self, gold, relative_error):
+        """Those above the median of their variances; interquartile ranges as R's IQR."""
+        case = gold("genefilter_ALL")
+        X, theirs = case.table("X.csv.gz"), case.out("filters")
+        scores = VarianceFilter(method="iqr").fit(X).scores_
+        assert relative_error(scores, theirs["iqr_type7"]) < 1e-10
+        variances = VarianceFilter().fit(X).scores_
+        for share in (0.5, 0.8):
+            model = VarianceFilter(threshold=np.quantile(variances, share)).fit(X)
+            kept = theirs[f"varFilter_var_{share}"].astype(bool)
+            np.testing.assert_array_equal(model.support_, kept)
+
     def test_constant_genes_are_those_whose_extremes_agree(self):
         """Seven copies of 8.3 have a computed variance of 2e-14."""
         X = np.column_stack([np.full(7, 8.3), np.arange(7.0), np.full(7, 0.1) * 3])

@@ -79,6 +79,24 @@ class TestAgainstEdgeR:
             ours = TMMNormalizer(log=True, prior_count=prior).fit_transform(X)
             assert relative_error(ours, case.out(name)) < 1e-10
 
+    def test_values_by_length(self, opened, relative_error, case):
+        """edgeR's rpkm is its cpm a kilobase, logarithms included."""
+        X, _, case = opened(case)
+        kilobases = case.table("var.csv")["length"] / 1000
+        ours = TMMNormalizer().fit_transform(X) / kilobases
+        assert relative_error(ours, case.out("rpkm_tmm")) < 1e-12
+        call = case.outputs["logrpkm_tmm"]["call"]
+        prior = float(call.partition("prior.count=")[2].rstrip(")"))
+        logged = TMMNormalizer(log=True, prior_count=prior).fit_transform(X)
+        assert relative_error(logged - np.log2(kilobases), case.out("logrpkm_tmm")) < 1e-10
+
+    def test_the_reference_is_that_of_edger(self, opened, case):
+        X, _, case = opened(case)
+        chosen = case.out("ref_columns")["value"]
+        for method in ("TMM", "TMMwsp"):
+            row = X.iloc[int(chosen[f"{method}_ref_1based"]) - 1]
+            np.testing.assert_array_equal(TMMNormalizer(method).fit(X).reference_counts_, row)
+
     def test_fit_on_some_then_new_samples(self, opened, relative_error, case):
         """edgeR's own per-sample function against the frozen training reference."""
         X, _, case = opened(case)
