@@ -20,7 +20,7 @@ from cases import (
     put,
     takes,
 )
-from sklearn.base import clone, is_classifier
+from sklearn.base import clone, is_classifier, is_regressor
 from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.utils import get_tags
@@ -57,14 +57,16 @@ every, transformers = estimators(), estimators(having="transform")
 
 
 def data(estimator):
-    return cohort(counts=expects_counts(estimator))
+    X, obs, var, y = cohort(counts=expects_counts(estimator))
+    return X, obs, var, (y == "case").astype(float) if is_regressor(estimator) else y
 
 
 def apply(estimator, X, **labels):
-    """Transform, or predict probabilities where there is no transform."""
-    if hasattr(estimator, "transform"):
-        return estimator.transform(X, **labels)
-    return estimator.predict_proba(X)
+    """Transform, or predict probabilities or numbers where there is no transform."""
+    for method in ("transform", "predict_proba"):
+        if hasattr(estimator, method):
+            return getattr(estimator, method)(X, **labels)
+    return estimator.predict(X)
 
 
 def for_container(estimator, kind, var, obs):
@@ -332,7 +334,8 @@ def test_fitting_twice_forgets_the_first(estimator, annotated_cohort):
 @every
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64])
 def test_arithmetic_follows_the_dtype(estimator, dtype):
-    X, obs, var, y = cohort(counts=True)
+    X, obs, var, _ = cohort(counts=True)
+    y = data(estimator)[3]
     if not expects_counts(estimator):
         X = np.round(np.log2(X + 1)) if dtype == np.int64 else np.log2(X + 1)
     adata = ad.AnnData(X.astype(dtype), obs=obs, var=var)
@@ -375,11 +378,13 @@ def test_nested_search_over_annotated_data_with_two_workers(estimator, annotated
     X, y = annotated_cohort(estimator)
     steps = (
         [clone(estimator)]
-        if is_classifier(estimator)
+        if is_classifier(estimator) or is_regressor(estimator)
         else [clone(estimator), ToArray(), DummyClassifier()]
     )
     cv = StratifiedKFold(2)  # in the order of the rows, so that every fold has every batch
+    scoring = "r2" if is_regressor(estimator) else "roc_auc"
     search = GridSearchCV(
-        make_pipeline(*steps), {}, cv=cv, scoring="roc_auc", n_jobs=2, error_score="raise"
+        make_pipeline(*steps), {}, cv=cv, scoring=scoring, n_jobs=2, error_score="raise"
     )
-    assert set(cross_val_predict(search, X, y, cv=cv)) <= {"case", "control"}
+    predicted = cross_val_predict(search, X, y, cv=cv)
+    assert np.isfinite(predicted).all() if is_regressor(estimator) else set(predicted) <= set(y)
