@@ -108,6 +108,15 @@ def test_a_label_linked_with_the_batch_is_no_signal():
     assert "these data do not show a signal" in audit.cautions[0]
 
 
+def test_classes_that_chance_spread_unevenly_are_a_note():
+    audit = leakage_audit(model(), *cohort(n=60, link=0.6), **FAST)
+    assert audit.scores.loc["shuffled, pooled", "score"] > 0.58
+    assert audit.passed
+    assert audit.cautions[-1].startswith(
+        "Classes are spread unevenly over the batches, though no more than chance would spread them"
+    )
+
+
 @pytest.mark.parametrize("kind", ["frame", "anndata"])
 def test_a_protected_outcome_is_caught(kind):
     """The measured trap: no signal within batches, and ComBat that protects the outcome."""

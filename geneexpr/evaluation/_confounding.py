@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
+from scipy.stats import chi2_contingency, kruskal
 
 from .._containers import annotation, name_some
 from ..stats import dependent_columns
@@ -170,6 +171,38 @@ def cramers_v(table):
     bias = (n_rows - 1) * (n_columns - 1) / (n_samples - 1)
     smaller = min(k - (k - 1) ** 2 / (n_samples - 1) for k in (n_rows, n_columns)) - 1
     return float(np.sqrt(max(0.0, squared - bias) / smaller)) if smaller > 0 else 0.0
+
+
+def chance_of_link(values, codes, *, numeric):
+    """Chance that values which do not depend on the batch are this unevenly spread over it.
+
+    Parameters
+    ----------
+    values : array of shape (n_samples,)
+        Codes of classes, or numbers.
+    codes : array of int of shape (n_samples,)
+        The batches.
+    numeric : bool
+        Numbers are compared by the test of Kruskal and Wallis, classes by Pearson's test.
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    >>> batch = [0, 0, 0, 0, 1, 1, 1, 1]
+    >>> chance_of_link([0, 1, 0, 1, 0, 1, 0, 1], batch, numeric=False)
+    1.0
+    >>> round(chance_of_link([0, 0, 0, 0, 1, 1, 1, 1], batch, numeric=False), 3)
+    0.005
+    """
+    values, codes = np.asarray(values), np.asarray(codes)
+    if not numeric:
+        return float(chi2_contingency(pd.crosstab(values, codes), correction=False).pvalue)
+    if np.ptp(values) == 0:
+        return 1.0
+    return float(kruskal(*(values[codes == code] for code in np.unique(codes))).pvalue)
 
 
 def correlation_ratio(values, codes):

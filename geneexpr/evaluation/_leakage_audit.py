@@ -9,6 +9,7 @@ import pandas as pd
 from sklearn.base import clone
 
 from .._validation import GeneExpressionWarning
+from ._confounding import chance_of_link
 from ._out_of_fold import folds_of, predict_out_of_fold, predictions_of, read_outcome
 from ._row_independence import check_steps, outcome_annotations
 from ._rows import permutation_within, reassigned, take_rows
@@ -188,8 +189,9 @@ def leakage_audit(
     steps = _audit_steps(estimator, X, outcome, batches.codes, folds[0], unseen)
     pooled, within = _two_scores(predicted, outcome, batches.codes)
     scores = _score_table(pooled, within, by_batch.pop("pairs"), by_batch["left_out"], shuffled)
+    link = chance_of_link(outcome.values, batches.codes, numeric=outcome.classes is None)
     verdict, problems, cautions = write_verdict(
-        scores, by_batch, shuffled, steps, outcome.metric, outcome.chance
+        scores, by_batch, shuffled, steps, outcome.metric, outcome.chance, link
     )
     return LeakageAudit(
         verdict,

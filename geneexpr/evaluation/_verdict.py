@@ -8,10 +8,15 @@ from .._containers import name_some
 _MARGIN = 0.05
 """Differences between scores from which on something is said."""
 _LARGE = 0.1
+_RARE = 0.05
+"""Classes that chance spreads over the batches this unevenly more often are not linked."""
 
 
-def write_verdict(scores, batches, shuffled, steps, metric, chance):
+def write_verdict(scores, batches, shuffled, steps, metric, chance, link):
     """Say what the numbers of an audit mean.
+
+    That the batch helps the pooled score is a problem where outcome and batch are linked by
+    more than chance; in other data it is a note, as a random outcome is never spread evenly.
 
     Parameters
     ----------
@@ -19,6 +24,8 @@ def write_verdict(scores, batches, shuffled, steps, metric, chance):
         As `LeakageAudit` holds them.
     metric : str
     chance : float
+    link : float
+        Chance of an outcome that is as unevenly spread over the batches as this one.
 
     Returns
     -------
@@ -27,7 +34,7 @@ def write_verdict(scores, batches, shuffled, steps, metric, chance):
     """
     names = ("pooled", "within", "left_out", "empty", "inside")
     value = dict(zip(names, scores["score"].tolist(), strict=True))
-    value |= {"metric": metric, "chance": chance}
+    value |= {"metric": metric, "chance": chance, "linked": link < _RARE}
     signal = _shows_signal(value["within"], shuffled["within"].dropna())
     problems = [*_from_scores(value, shuffled, signal), *_from_steps(steps)]
     cautions = [*_limits(value, batches, shuffled, signal), *_new_batches(steps)]
@@ -63,7 +70,8 @@ def _from_scores(value, shuffled, signal):
         )
         return
     inflated = pooled - chance > _MARGIN and pooled - within > max(_MARGIN, 2 * _noise(shuffled))
-    if _by_batch(value, shuffled) and (inflated or not signal):
+    inflated &= value["linked"]
+    if _by_batch(value, shuffled) and value["linked"] and (inflated or not signal):
         yield (
             f"Where no signal is left (labels shuffled within batches), the pooled {metric} still "
             f"is {_two(value['empty'])}: that much comes from classes being spread unevenly over "
@@ -130,11 +138,13 @@ def _limits(value, batches, shuffled, signal):
             f"On a batch that it has not seen the model scores {_two(left_out)}, not "
             f"{_two(within)}: expect that for a new site."
         )
-    if signal and _by_batch(value, shuffled) and value["pooled"] - within <= _MARGIN:
+    harmless = signal and value["pooled"] - within <= _MARGIN
+    if _by_batch(value, shuffled) and (harmless or not value["linked"]):
+        how = "" if value["linked"] else ", though no more than chance would spread them"
         yield (
-            f"Classes are spread unevenly over the batches: batch alone gives a pooled {metric} of "
-            f"{_two(value['empty'])}. The score within batches ({_two(within)}) does not profit "
-            "from that; quote it."
+            f"Classes are spread unevenly over the batches{how}: batch alone gives a pooled "
+            f"{metric} of {_two(value['empty'])}. The score within batches ({_two(within)}) does "
+            "not profit from that; quote it."
         )
     failed = batches.index[batches["error"] != ""]
     if len(failed):
