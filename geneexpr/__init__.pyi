@@ -7,6 +7,7 @@ from . import evaluation as evaluation
 from . import explanation as explanation
 from . import io as io
 from . import normalization as normalization
+from . import outliers as outliers
 from . import plotting as plotting
 from . import predictors as predictors
 from . import selection as selection
@@ -46,8 +47,11 @@ from .evaluation import lisi as lisi
 from .evaluation import pvca as pvca
 from .evaluation import variance_partition as variance_partition
 from .explanation import GeneSetScorer as GeneSetScorer
+from .explanation import SignatureStability as SignatureStability
+from .explanation import StabilitySelector as StabilitySelector
 from .explanation import over_representation as over_representation
 from .explanation import ranked_enrichment as ranked_enrichment
+from .explanation import signature_stability as signature_stability
 from .explanation import validate_signature as validate_signature
 from .io import UntrustedModelError as UntrustedModelError
 from .io import load_model as load_model
@@ -66,9 +70,13 @@ from .normalization import TPMNormalizer as TPMNormalizer
 from .normalization import UpperQuartileNormalizer as UpperQuartileNormalizer
 from .normalization import VarianceStabilizer as VarianceStabilizer
 from .normalization import norm_factors as norm_factors
+from .outliers import SampleOutlierDetector as SampleOutlierDetector
 from .plotting import BatchEffectDisplay as BatchEffectDisplay
 from .plotting import LeakageAuditDisplay as LeakageAuditDisplay
+from .plotting import MADisplay as MADisplay
+from .plotting import SampleQCDisplay as SampleQCDisplay
 from .plotting import TrainingCurveDisplay as TrainingCurveDisplay
+from .plotting import VolcanoDisplay as VolcanoDisplay
 from .predictors import TorchMLPClassifier as TorchMLPClassifier
 from .predictors import TorchMLPRegressor as TorchMLPRegressor
 from .selection import DifferentialExpressionSelector as DifferentialExpressionSelector

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 from sklearn.base import BaseEstimator
+from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import get_tags
 
@@ -19,8 +20,13 @@ REQUIRED = {
     "GeneSetScorer": {"gene_sets": None},
     "OnMatrix": {"transformer": StandardScaler()},
     "RMANormalizer": {"probe_sets": None},
+    "StabilitySelector": {
+        "estimator": ExtraTreesClassifier(5, max_depth=3, random_state=0),
+        "n_resamples": 5,
+        "threshold": 0.1,
+    },
 }
-"""Arguments without a default."""
+"""Arguments without a default, and those that keep a test short."""
 
 FOR_CHECKS = {
     "allow_outcome": True,
@@ -101,6 +107,13 @@ VARIANTS = {
         {"batch_key": "batch"},
         {"batch_key": "batch", "mean": "geometric"},
         {"batch_key": "batch", "mean": "geometric", "covariate_keys": ("age",)},
+    ],
+    "StabilitySelector": [{}, {"n_genes": 7}],
+    "SampleOutlierDetector": [
+        {"random_state": 0},
+        {"method": "pca"},
+        {"method": "correlation", "max_references": 9, "random_state": 0},
+        {"method": "distribution", "contamination": 0.2},
     ],
     "SurrogateVariableCorrector": [{"allow_outcome": True, "n_sv": 2}],
     "TMMNormalizer": [{}, {"method": "TMMwsp"}, {"reference": "pooled", "log": True}],

@@ -1,8 +1,18 @@
-"""What a model has learned: gene sets behind it, and genes that are known."""
+"""What a model has learned: gene sets behind it, genes that are known, genes that are stable."""
 
 from ._gene_set_scorer import GeneSetScorer
 from ._over_representation import over_representation
 from ._ranked_enrichment import ranked_enrichment
 from ._signature import validate_signature
+from ._signature_stability import SignatureStability, signature_stability
+from ._stability_selector import StabilitySelector
 
-__all__ = ["GeneSetScorer", "over_representation", "ranked_enrichment", "validate_signature"]
+__all__ = [
+    "GeneSetScorer",
+    "SignatureStability",
+    "StabilitySelector",
+    "over_representation",
+    "ranked_enrichment",
+    "signature_stability",
+    "validate_signature",
+]
