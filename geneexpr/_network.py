@@ -12,6 +12,7 @@ from . import nets
 from ._base import GeneEstimator
 from ._blocks import row_blocks, row_edges
 from ._containers import DiskRows
+from ._options import check_number as check_number
 from ._skorch_net import Criterion, KeepBest, Net, ProgressBar, Schedule, copied, history_of
 from ._validation import check_choice, labels_of
 
@@ -245,18 +246,6 @@ class NetworkEstimator(GeneEstimator):
         for name in saved["frozen"]:
             module.get_parameter(name).requires_grad_(False)
         self.net_.history_ = history_of(self._history)
-
-
-def check_number(name, value, *, least=None, above=None, below=None, whole=False):
-    """Raise where a setting is no number, or outside of its range."""
-    kind = numbers.Integral if whole else numbers.Real
-    good = isinstance(value, kind) and not isinstance(value, bool)
-    good = good and (least is None or value >= least) and (above is None or value > above)
-    if good and (below is None or value < below):
-        return
-    bounds = {"at least": least, "above": above, "below": below}
-    said = " and ".join(f"{word} {bound}" for word, bound in bounds.items() if bound is not None)
-    raise ValueError(f"{name} must be a {'whole ' * whole}number {said}; got {value!r}.")
 
 
 def validation_split(strata, groups, fraction, seed):

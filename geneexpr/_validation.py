@@ -25,6 +25,8 @@ from ._containers import (
     scale_of,
     values,
 )
+from ._options import check_choice as check_choice
+from ._options import check_number as check_number
 from ._warning_classes import BatchWarning as BatchWarning
 from ._warning_classes import GeneExpressionWarning as GeneExpressionWarning
 from ._warning_classes import ModelFileWarning as ModelFileWarning
@@ -427,14 +429,7 @@ def _by_name(series, genes, what):
     return series.reindex(genes)
 
 
-# ------------------------------------------------------------------ options and output
-
-
-def check_choice(name, value, choices):
-    """Raise where an option has none of the values that it may have."""
-    if value not in choices:
-        said = ", ".join(repr(c) for c in choices)
-        raise ValueError(f"{name} must be one of {said}; got {value!r}.")
+# ------------------------------------------------------------------ output
 
 
 def wants_frame(estimator):

@@ -179,11 +179,11 @@ def test_an_option_that_a_method_does_not_take(cohort, method, option, value, ta
 def test_errors(cohort):
     with pytest.raises(ValueError, match=r"sequence of names, got 'age' alone: give \['age'\]"):
         differential_expression(cohort, "state", covariate_keys="age")
-    with pytest.raises(ValueError, match="lfc_threshold must be at least 0, got nan"):
+    with pytest.raises(ValueError, match="lfc_threshold must be a number at least 0 and below inf; got nan"):
         differential_expression(cohort, "state", lfc_threshold=np.nan)
     with pytest.raises(ValueError, match=r"no gene has a fold change of lfc_threshold=1; use 'hol"):
         differential_expression(cohort, "state", lfc_threshold=1, adjust="max_t")
-    with pytest.raises(ValueError, match="n_permutations must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="n_permutations must be a whole number at least 1; got 0"):
         differential_expression(cohort, "state", adjust="max_t", n_permutations=0)
     missing = cohort.X.copy()
     missing[0, 0] = np.nan

@@ -151,9 +151,9 @@ def test_errors(data):
         DifferentialExpressionSelector().fit(X, None)
     with pytest.raises(ValueError, match="method must be one of 'moderated_t', 'voom', 'wald'"):
         DifferentialExpressionSelector("t").fit(X, y)
-    with pytest.raises(ValueError, match="n_genes must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="n_genes must be a whole number at least 1; got 0"):
         DifferentialExpressionSelector(n_genes=0).fit(X, y)
-    with pytest.raises(ValueError, match="alpha must be above 0 and at most 1, got 5"):
+    with pytest.raises(ValueError, match="alpha must be a number above 0 and at most 1; got 5"):
         DifferentialExpressionSelector(alpha=5).fit(X, y)
     with pytest.raises(ValueError, match="'wilcoxon' cannot adjust for batches or covariates"):
         DifferentialExpressionSelector("wilcoxon").fit(X, y, batch=np.arange(40) // 20)

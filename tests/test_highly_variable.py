@@ -261,7 +261,7 @@ class TestEdges:
 
     def test_bad_input(self):
         X = np.array([[0.5, 2.5], [1.5, 0.0], [0.0, 1.0]])
-        with pytest.raises(ValueError, match=r"n_genes must be at least 1, got 0"):
+        with pytest.raises(ValueError, match=r"n_genes must be a whole number at least 1; got 0"):
             HighlyVariableGenes(0).fit(X)
         with pytest.raises(
             ValueError, match=r"flavor must be one of 'seurat', 'cell_ranger', 'seurat_v3'"

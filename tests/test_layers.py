@@ -13,6 +13,7 @@ import geneexpr
 ROOT = Path(geneexpr.__file__).parent
 PRIVATE = [
     "_optional",
+    "_options",
     "_disk_rows",
     "_containers",
     "_blocks",

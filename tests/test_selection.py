@@ -231,7 +231,7 @@ class TestVariance:
             ValueError, match=r"method must be one of 'variance', 'mad', 'iqr', 'disp"
         ):
             VarianceFilter(method="range").fit(X)
-        with pytest.raises(ValueError, match="n_genes must be at least 1, got 0"):
+        with pytest.raises(ValueError, match="n_genes must be a whole number at least 1; got 0"):
             VarianceFilter(n_genes=0).fit(X)
         with pytest.raises(
             ValueError, match=r'Negative values .*VarianceFilter\(method="dispersion"'

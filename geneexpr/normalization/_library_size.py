@@ -4,7 +4,7 @@ from functools import partial
 
 import numpy as np
 
-from .._validation import warn_zero_depth
+from .._validation import check_number, warn_zero_depth
 from ..stats._library_size import (
     counts_of_log_per_million,
     counts_of_per_million,
@@ -53,11 +53,8 @@ class EffectiveSizeNormalizer(LibrarySizeNormalizer):
         return None
 
     def _learn_sizes(self, X, matrix):
-        if self.log and not self.prior_count > 0:
-            raise ValueError(
-                f"prior_count must be positive to take the logarithm of zeros; got "
-                f"{self.prior_count!r}."
-            )
+        if self.log:  # the logarithm of a zero
+            check_number("prior_count", self.prior_count, above=0, below=np.inf)
         sizes = collect(matrix, library_sizes)
         sizes *= self._learn_factors(matrix, sizes)
         self.median_library_size_ = float(np.median(sizes))

@@ -102,6 +102,8 @@ def control_mask(estimator, X, control_genes):
     if isinstance(control_genes, str):
         return np.asarray(gene_annotation(X, control_genes)).astype(bool)
     given = np.asarray(control_genes)
+    if not given.size or (given.dtype == bool and not given.any()):
+        raise ValueError("control_genes names no gene; None stands for all of them.")
     names = getattr(estimator, "feature_names_in_", None)
     if names is not None:
         given = given.astype(str)
@@ -118,10 +120,12 @@ def control_mask(estimator, X, control_genes):
             "control_genes are names, but X has no gene names. Give X as a DataFrame or an "
             "AnnData, or control_genes as positions of columns."
         )
-    if (given.dtype == bool and given.shape != (n,)) or (
-        given.dtype != bool and (given >= n).any()
-    ):
-        raise ValueError(f"control_genes do not fit the {n} genes of X.")
+    is_mask = given.dtype == bool
+    if (is_mask and given.shape != (n,)) or (not is_mask and ((given < 0) | (given >= n)).any()):
+        raise ValueError(
+            f"control_genes do not fit the {n} genes of X: give positions from 0 to {n - 1}, or a "
+            "bool for each."
+        )
     mask[given] = True
     return mask
 

@@ -7,8 +7,8 @@ import pandas as pd
 import scipy.sparse as sp
 
 from .._blocks import fold, row_blocks
-from .._containers import DiskRows
-from .._validation import check_choice
+from .._containers import DiskRows, name_some
+from .._validation import check_choice, check_number
 from ..stats._library_size import library_sizes
 from ..stats._size_factors import tmm_factors, tmmwsp_factors, upper_quantiles
 from ._base import collect
@@ -175,10 +175,8 @@ class TMMNormalizer(EffectiveSizeNormalizer):
     def _learn_factors(self, matrix, sizes):
         check_choice("method", self.method, tuple(FACTORS))
         for name in ("logratio_trim", "sum_trim"):
-            if not 0 <= getattr(self, name) < 0.5:
-                raise ValueError(
-                    f"{name} must be at least 0 and below 0.5, got {getattr(self, name)!r}."
-                )
+            check_number(name, getattr(self, name), least=0, below=0.5)
+        check_number("a_cutoff", self.a_cutoff, below=np.inf)
         self.reference_counts_ = self._reference_counts(matrix, sizes)
         self.center_ = 1.0
         raw = collect(matrix, self._factor_function())
@@ -216,13 +214,17 @@ class TMMNormalizer(EffectiveSizeNormalizer):
                 "reference is a Series by gene, but X has no gene names. Give X as a DataFrame or "
                 "an AnnData."
             )
-        counts = self.reference.set_axis(self.reference.index.astype(str)).reindex(genes)
-        numbers = counts.to_numpy(dtype=np.float64)
+        counts = self.reference.set_axis(self.reference.index.astype(str))
+        if not counts.index.is_unique:
+            twice = counts.index[counts.index.duplicated()].unique()
+            raise ValueError(f"reference names {name_some(twice)} more than once.")
+        numbers = pd.to_numeric(counts.reindex(genes), errors="coerce").to_numpy(np.float64)
         bad = ~(np.isfinite(numbers) & (numbers >= 0))
         if bad.any() or not numbers.any():
             raise ValueError(
                 "reference must hold a count for every gene, not all of them zero; missing or "
-                f"negative for {int(bad.sum())} of {len(genes)} genes."
+                f"negative for {int(bad.sum())} of {len(genes)} genes: {name_some(genes[bad])}. "
+                "Complete it, or take reference='auto' or 'pooled'."
             )
         return numbers
 

@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 
 from .._containers import name_some
-from .._validation import ScaleWarning
+from .._validation import ScaleWarning, check_number
 from ..stats._library_size import library_sizes
 from ..stats._size_factors import upper_quantiles
 from ._base import collect
@@ -140,8 +140,7 @@ class UpperQuartileNormalizer(EffectiveSizeNormalizer):
         return collect(self._check(X, counts=True), self._factor_function())
 
     def _learn_factors(self, matrix, sizes):
-        if not 0 < self.quantile < 1:
-            raise ValueError(f"quantile must be above 0 and below 1, got {self.quantile!r}.")
+        check_number("quantile", self.quantile, above=0, below=1)
         self.expressed_genes_ = expressed_genes(matrix)
         raw = collect(
             matrix, partial(quantile_factors, quantile=self.quantile, genes=self.expressed_genes_)

@@ -5,9 +5,10 @@ import warnings
 from functools import partial
 
 import numpy as np
+from sklearn.utils.validation import check_is_fitted
 
 from .._blocks import fold, gene_blocks
-from .._validation import TrendWarning, check_choice
+from .._validation import TrendWarning, check_choice, check_number
 from ..stats._dispersion import (
     gene_dispersions,
     mean_trend,
@@ -126,13 +127,14 @@ class VarianceStabilizer(MedianRatioNormalizer):
     @property
     def dispersion_function_(self):
         """The learned trend: a function of mean normalised counts."""
+        check_is_fitted(self)
         return partial(_trend, asymptotic=self.asymptotic_dispersion_, extra=self.extra_poisson_)
 
     def _learn_sizes(self, X, matrix):
         check_choice("fit_type", self.fit_type, FIT_TYPES)
         check_choice("size_factor_method", self.size_factor_method, METHODS)
-        if self.n_sub is not None and self.n_sub < 2:
-            raise ValueError(f"n_sub must be None or at least 2; got {self.n_sub!r}.")
+        if self.n_sub is not None:
+            check_number("n_sub (where it is not None)", self.n_sub, least=2, whole=True)
         self._learn_size_factors(matrix, self.size_factor_method)
         self._fit_trend(*self._dispersions(matrix))
         return self.size_factors_

@@ -8,7 +8,7 @@ import pandas as pd
 
 from .._base import GeneEstimator
 from .._containers import annotation, categories, levels_of, name_some, scale_of
-from .._validation import GeneExpressionWarning, check_choice, check_input, labels_of
+from .._validation import GeneExpressionWarning, check_choice, check_input, check_number, labels_of
 from ..stats._multiple_testing import METHODS as ADJUSTMENTS
 from ..stats._multiple_testing import adjust_p_values, max_t
 from ..stats._wald import filtered_adjustment
@@ -236,14 +236,11 @@ def _check_options(method, adjust, given, batch_key, covariate_keys, n_permutati
                 f"method={method!r} does not take {name}=, which is an option of "
                 f"{name_some(methods)}: leave it out, or choose one of these."
             )
-    if not 0 < given["alpha"] < 1:
-        raise ValueError(f"alpha must be above 0 and below 1, got {given['alpha']!r}.")
-    if not 0 <= given["lfc_threshold"] < np.inf:
-        raise ValueError(f"lfc_threshold must be at least 0, got {given['lfc_threshold']!r}.")
+    check_number("alpha", given["alpha"], above=0, below=1)
+    check_number("lfc_threshold", given["lfc_threshold"], least=0, below=np.inf)
     if adjust == "max_t":
         _check_permutable(method, given["lfc_threshold"], len(covariate_keys))
-    if n_permutations < 1:
-        raise ValueError(f"n_permutations must be at least 1, got {n_permutations!r}.")
+    check_number("n_permutations", n_permutations, least=1, whole=True)
 
 
 def _check_permutable(method, lfc_threshold, n_covariates):

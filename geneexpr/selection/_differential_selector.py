@@ -6,7 +6,7 @@ from sklearn.utils.multiclass import type_of_target
 
 from .._base import GeneSelector
 from .._containers import name_some
-from .._validation import check_choice, warn_nothing_kept
+from .._validation import check_choice, check_number, warn_nothing_kept
 from ..stats._multiple_testing import adjust_p_values
 from ..stats._wald import filtered_adjustment
 from ._corrected import refuse_alpha
@@ -209,10 +209,11 @@ class DifferentialExpressionSelector(GeneSelector):
         check_choice("method", self.method, METHODS)
         check_choice("direction", self.direction, DIRECTIONS)
         check_choice("adjust", self.adjust, ("bh", "by", "holm"))
-        if self.n_genes is not None and self.n_genes < 1:
-            raise ValueError(f"n_genes must be at least 1, got {self.n_genes!r}.")
-        if self.alpha is not None and not 0 < self.alpha <= 1:
-            raise ValueError(f"alpha must be above 0 and at most 1, got {self.alpha!r}.")
+        if self.n_genes is not None:
+            check_number("n_genes", self.n_genes, least=1, whole=True)
+        if self.alpha is not None:
+            check_number("alpha", self.alpha, above=0, most=1)
+        check_number("min_log2_fold_change", self.min_log2_fold_change, least=0)
 
     def _design(self, X, y, n_samples, batch, covariates):
         y = np.asarray(y)

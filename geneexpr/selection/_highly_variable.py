@@ -10,7 +10,14 @@ import scipy.sparse as sp
 from .._base import GeneSelector
 from .._blocks import fold
 from .._containers import name_some, scale_of
-from .._validation import ScaleWarning, check_choice, labels_of, stored, warn_nothing_kept
+from .._validation import (
+    ScaleWarning,
+    check_choice,
+    check_number,
+    labels_of,
+    stored,
+    warn_nothing_kept,
+)
 from ..stats._highly_variable import (
     cell_ranger_dispersions,
     clipped_sums_by_batch,
@@ -320,8 +327,10 @@ class HighlyVariableGenes(GeneSelector):
         self
         """
         check_choice("flavor", self.flavor, FLAVORS)
-        if self.n_genes < 1:
-            raise ValueError(f"n_genes must be at least 1, got {self.n_genes!r}.")
+        check_number("n_genes", self.n_genes, least=1, whole=True)
+        check_number("span", self.span, above=0, most=1)
+        if self.base is not None:
+            check_number("base", self.base, above=1, below=np.inf)
         counts = self.flavor == "seurat_v3"
         matrix = self._check(X, reset=True, counts=counts, min_samples=2, layer=self.layer)
         codes, batched = self._batches(X, matrix.shape[0], batch)

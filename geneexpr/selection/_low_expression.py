@@ -7,7 +7,7 @@ from sklearn.utils.multiclass import type_of_target
 from .._base import GeneSelector
 from .._blocks import fold
 from .._containers import annotation
-from .._validation import warn_nothing_kept, warn_zero_depth
+from .._validation import check_number, warn_nothing_kept, warn_zero_depth
 from ..stats._library_size import gene_sums
 from ._sample_sizes import sizes_of, summed_sizes
 from ._tests_of_genes import nuisance_columns
@@ -208,6 +208,9 @@ class LowExpressionFilter(GeneSelector):
         -------
         self
         """
+        for name in ("min_count", "min_total_count", "large_n"):
+            check_number(name, getattr(self, name), least=0)
+        check_number("min_prop", self.min_prop, least=0, most=1)
         matrix = self._check(X, reset=True, counts=True, layer=self.layer)
         smallest = self._smallest_group(X, y, matrix.shape[0], design)
         self.min_samples_ = float(min_sample_size(smallest, self.large_n, self.min_prop))

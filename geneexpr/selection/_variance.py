@@ -6,7 +6,7 @@ import numpy as np
 
 from .._base import GeneSelector
 from .._blocks import fold, gene_blocks
-from .._validation import check_choice, warn_nothing_kept
+from .._validation import check_choice, check_number, warn_nothing_kept
 from ..stats._moments import merge_moments, summarise_batches
 
 TIE = 1e-10
@@ -160,8 +160,10 @@ class VarianceFilter(GeneSelector):
         self
         """
         check_choice("method", self.method, METHODS)
-        if self.n_genes is not None and self.n_genes < 1:
-            raise ValueError(f"n_genes must be at least 1, got {self.n_genes!r}.")
+        if self.n_genes is not None:
+            check_number("n_genes", self.n_genes, least=1, whole=True)
+        if self.threshold is not None:
+            check_number("threshold", self.threshold, least=-np.inf)
         matrix = self._check(X, reset=True, allow_nan=True, min_samples=2, layer=self.layer)
         self.scores_ = self._score(matrix)
         self.support_ = _most(self.scores_, self.n_genes, self.threshold)
