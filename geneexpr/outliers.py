@@ -14,145 +14,27 @@ from ._base import GeneEstimator
 from ._blocks import block_rows, in_memory, row_blocks
 from ._containers import sample_names
 from ._validation import check_choice, check_input
+from .stats._sample_outliers import (
+    box_distances,
+    boxes_of,
+    location_and_scale,
+    robust_distances,
+    typical_correlations,
+    unit_profiles,
+)
 
 __all__ = ["SampleOutlierDetector"]
 
 METHODS = ("pca", "correlation", "distribution")
-QUANTILES = np.array([0.05, 0.25, 0.5, 0.75, 0.95])
-"""Of a boxplot: the whiskers, the box and its line."""
 MAX_COMPONENTS = 10
 SAMPLES_A_COMPONENT = 4
 """With fewer samples for each, a component is spanned by single samples."""
-SAME = 1e-9
-"""A correlation this near to one is that of a sample with itself."""
 LIMIT = 3.5
-MAD = 1.4826
-"""Median absolute deviation to standard deviation, of a normal distribution."""
 REASONS = {
     "pca": "far from the others in principal components",
     "correlation": "correlates less with the others",
     "distribution": "its values are distributed otherwise",
 }
-
-
-def location_and_scale(values):
-    """Return the median and the deviation by MAD along the first axis.
-
-    Parameters
-    ----------
-    values : array of shape (n_samples, ...)
-
-    Returns
-    -------
-    location, scale : arrays of shape (...)
-        Where more than half of the values are the same, the scale is from the mean absolute
-        deviation; 0 where all are.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> location, scale = location_and_scale(np.array([1.0, 2.0, 3.0, 100.0, 0.0]))
-    >>> float(location), round(float(scale), 4)
-    (2.0, 1.4826)
-    """
-    location = np.median(values, axis=0)
-    deviations = np.abs(values - location)
-    scale = MAD * np.median(deviations, axis=0)
-    return location, np.where(scale > 0, scale, np.sqrt(np.pi / 2) * deviations.mean(axis=0))
-
-
-def robust_distances(scores, location, scale):
-    """Return Mahalanobis distances with a robust centre and scatter.
-
-    Principal components are uncorrelated, so the scatter is that of each.
-
-    Parameters
-    ----------
-    scores : array of shape (n_samples, n_components)
-    location, scale : arrays of shape (n_components,)
-        A component of scale 0 is left out.
-
-    Returns
-    -------
-    array of shape (n_samples,)
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> robust_distances(np.array([[3.0, 8.0]]), np.zeros(2), np.array([1.0, 2.0]))
-    array([5.])
-    """
-    z = np.divide(scores - location, scale, out=np.zeros_like(scores), where=scale > 0)
-    return np.sqrt((z**2).sum(axis=1))
-
-
-def unit_profiles(matrix):
-    """Centre every row and divide it by its length: products are then correlations.
-
-    Parameters
-    ----------
-    matrix : array of shape (n_samples, n_genes)
-
-    Returns
-    -------
-    array of shape (n_samples, n_genes)
-        Zeros for a row whose values are all the same.
-    """
-    centered = matrix - matrix.mean(axis=1, keepdims=True)
-    length = np.sqrt((centered**2).sum(axis=1, keepdims=True))
-    nothing = length <= 1e-12 * np.abs(matrix).max(axis=1, keepdims=True, initial=0.0)
-    return np.divide(centered, length, out=np.zeros_like(centered), where=~nothing)
-
-
-def typical_correlations(profiles, others):
-    """Return the median correlation of samples with others, themselves left out.
-
-    Parameters
-    ----------
-    profiles : array of shape (n_samples, n_genes)
-        As `unit_profiles` gives them.
-    others : array of shape (n_others, n_genes)
-
-    Returns
-    -------
-    array of shape (n_samples,)
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> rows = unit_profiles(np.array([[1.0, 2.0, 3.0], [1.0, 2.0, 3.1], [3.0, 2.0, 1.0]]))
-    >>> typical_correlations(rows, rows).round(1)
-    array([ 0., -0., -1.])
-    """
-    correlations = profiles @ others.T
-    itself = correlations.argmax(axis=1)
-    rows = np.flatnonzero(correlations.max(axis=1) > 1 - SAME)
-    if correlations.shape[1] > 1:
-        correlations[rows, itself[rows]] = np.nan
-    return np.nanmedian(correlations, axis=1)
-
-
-def box_distances(boxes, pooled):
-    """Return the mean distance of quantiles from pooled ones, in units of the pooled box.
-
-    Parameters
-    ----------
-    boxes : array of shape (n_samples, n_quantiles)
-    pooled : array of shape (n_quantiles,)
-
-    Returns
-    -------
-    array of shape (n_samples,)
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> pooled = np.array([0.0, 1.0, 2.0, 3.0, 4.0])
-    >>> box_distances(pooled[None] + 1, pooled)
-    array([0.25])
-    """
-    width = pooled[-1] - pooled[0]
-    return np.abs(boxes - pooled).mean(axis=1) / (width if width > 0 else 1.0)
 
 
 class SampleOutlierDetector(OutlierMixin, GeneEstimator):
@@ -192,6 +74,8 @@ class SampleOutlierDetector(OutlierMixin, GeneEstimator):
         Samples whose score is below it are outliers.
     pca_ : PCA
         Of the training samples (not for methods that do without).
+    component_centers_, component_scales_ : array of shape (n_components,)
+        Median and robust deviation of each component over the training samples.
     references_ : array of shape (n_references, n_genes)
         Centred profiles of training samples of unit length (for ``"correlation"`` and
         ``"all"``): a model file holds them. ``method="pca"`` keeps no sample's profile.
@@ -338,7 +222,7 @@ class SampleOutlierDetector(OutlierMixin, GeneEstimator):
             strange), ``outlier`` and ``reason`` in words.
         """
         scores = self._standardized(self._judge(X))
-        table = pd.DataFrame(scores, index=pd.Index(sample_names(X), name="sample"))
+        table = pd.DataFrame(scores, index=sample_names(X)).rename_axis("sample")
         beyond = table > -self.offset_
         table["outlier"] = beyond.any(axis=1)
         table["reason"] = [
@@ -368,6 +252,22 @@ class SampleOutlierDetector(OutlierMixin, GeneEstimator):
         matrix = check_input(self, X, reset=False, logged=True)
         return np.concatenate([self.pca_.transform(block) for _, _, block in row_blocks(matrix)])
 
+    def quantiles(self, X):
+        """Return the quantiles of every sample that its boxplot shows.
+
+        Parameters
+        ----------
+        X : {array, sparse matrix, DataFrame, AnnData} of shape (n_samples, n_genes)
+
+        Returns
+        -------
+        array of shape (n_samples, 5)
+            Quantiles .05, .25, .5, .75 and .95.
+        """
+        check_is_fitted(self)
+        matrix = check_input(self, X, reset=False, logged=True)
+        return np.concatenate([_by_rows(block, boxes_of) for _, _, block in row_blocks(matrix)])
+
     @property
     def _methods(self):
         return METHODS if self.method == "all" else (self.method,)
@@ -386,7 +286,8 @@ class SampleOutlierDetector(OutlierMixin, GeneEstimator):
         if sp.issparse(matrix) and solver == "auto":
             matrix = matrix.toarray()
         self.pca_ = PCA(min(wanted, most), svd_solver=solver, random_state=0).fit(matrix)
-        self._spread = location_and_scale(self.pca_.transform(matrix))
+        scores = self.pca_.transform(matrix)
+        self.component_centers_, self.component_scales_ = location_and_scale(scores)
 
     def _learn_correlation(self, matrix):
         rows = np.arange(matrix.shape[0])
@@ -396,7 +297,7 @@ class SampleOutlierDetector(OutlierMixin, GeneEstimator):
         self.references_ = unit_profiles(_dense(matrix[rows]))
 
     def _learn_distribution(self, matrix):
-        boxes = _by_rows(matrix, lambda block: np.quantile(block, QUANTILES, axis=1).T)
+        boxes = _by_rows(matrix, boxes_of)
         self.pooled_quantiles_ = np.median(boxes, axis=0)
 
     def _distances(self, matrix):
@@ -407,14 +308,14 @@ class SampleOutlierDetector(OutlierMixin, GeneEstimator):
         }
 
     def _by_pca(self, block):
-        return robust_distances(self.pca_.transform(block), *self._spread) ** 2
+        scores = self.pca_.transform(block)
+        return robust_distances(scores, self.component_centers_, self.component_scales_) ** 2
 
     def _by_correlation(self, block):
         return 1 - typical_correlations(unit_profiles(block), self.references_)
 
     def _by_distribution(self, block):
-        boxes = np.quantile(block, QUANTILES, axis=1).T
-        return box_distances(boxes, self.pooled_quantiles_)
+        return box_distances(boxes_of(block), self.pooled_quantiles_)
 
     def _standardized(self, distances):
         return {

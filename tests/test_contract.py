@@ -34,9 +34,10 @@ pytestmark = [  # a small cohort, and values of any scale
 ]
 
 
-def estimators(having=None):
-    """Parametrise a test by all estimators, or by those that have a method."""
+def estimators(having=None, lacking=None):
+    """Parametrise a test by all estimators, or by those that have or lack a method."""
     cases = [(i, e) for i, e in CASES if having is None or hasattr(e, having)]
+    cases = [(i, e) for i, e in cases if lacking is None or not hasattr(e, lacking)]
     return pytest.mark.parametrize("estimator", [e for _, e in cases], ids=[i for i, _ in cases])
 
 
@@ -370,7 +371,7 @@ def test_set_output_pandas_gives_a_frame_or_on_csr_scikit_learns_error(
         assert isinstance(framed.fit_transform(X, y), pd.DataFrame)
 
 
-@every
+@estimators(lacking="fit_predict")  # a detector of outliers predicts no target
 def test_nested_search_over_annotated_data_with_two_workers(estimator, annotated_cohort):
     """Annotations survive two levels of slicing and the way to other processes."""
     from sklearn.dummy import DummyClassifier

@@ -4,7 +4,16 @@ matplotlib is imported when the first figure is drawn, not before.
 """
 
 from ._batch_effects import BatchEffectDisplay
+from ._differential import MADisplay, VolcanoDisplay
 from ._leakage_audit import LeakageAuditDisplay
+from ._sample_qc import SampleQCDisplay
 from ._training import TrainingCurveDisplay
 
-__all__ = ["BatchEffectDisplay", "LeakageAuditDisplay", "TrainingCurveDisplay"]
+__all__ = [
+    "BatchEffectDisplay",
+    "LeakageAuditDisplay",
+    "MADisplay",
+    "SampleQCDisplay",
+    "TrainingCurveDisplay",
+    "VolcanoDisplay",
+]

@@ -1,4 +1,4 @@
-"""What all figures share: colours, markers, axes, shortened names.
+"""What all figures share: colours, markers, axes, names beside points.
 
 matplotlib is imported inside the functions, so that importing a Display costs nothing.
 """
@@ -130,3 +130,29 @@ def legend_above(ax, **options):
         fontsize="small",
         **options,
     )
+
+
+def write_names(ax, x, y, names, *, avoid=None, color=BLACK):
+    """Write names beside points, so that none covers another or a point that has a name.
+
+    Places are found anew whenever the figure is drawn, so they fit any size. A name that
+    finds no place inside the axes is left out; earlier names go first.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+    x, y : array of shape (n_names,)
+    names : sequence of str
+    avoid : array of shape (n_points, 2), optional
+        Other points, to be covered only where nothing else is free.
+    color : str
+
+    Returns
+    -------
+    list of matplotlib Annotation
+    """
+    from ._names import Names
+
+    placed = Names(ax, x, y, [shortened(name) for name in names], avoid=avoid, color=color)
+    ax.add_artist(placed)
+    return placed.texts
