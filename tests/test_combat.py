@@ -87,8 +87,9 @@ def test_training_rows_are_those_of_sva(gold, relative_error, case, name, kind):
         np.testing.assert_array_equal(out[own], X.to_numpy()[own])
 
 
-def test_standardisation_is_that_of_sva(gold, relative_error):
-    case = gold("combat_bladder")
+@pytest.mark.parametrize("case", ["combat_bladder", "combat_sim_rnaseq"])
+def test_standardisation_is_that_of_sva(gold, relative_error, case):
+    case = gold(case)
     X, batch, design, _ = gold_input(case, "par_mod")
     model = ComBatCorrector().fit(X.to_numpy(), batch=batch, covariates=design)
     theirs = case.out("internal_par").loc[X.columns]

@@ -29,9 +29,11 @@ class ComBatSeqCorrector(BatchCorrector):
     row is corrected on its own (but see ``unseen_batch="estimate"``).
 
     ``fit`` takes all rows of a block of genes at a time; its peak memory is a few such blocks
-    (128 MiB each) and the parameters. Where the counts are more than one block it passes over
-    them some 25 times, and data on disk are read once a block in each pass. `transform` works
-    row by row; zeros stay zeros, and sparse rows stay sparse.
+    (128 MiB each) and the parameters. Counts that are one block (2 000 samples × 8 000 genes,
+    say) are read once, from disk too. More are passed over some 25 times, and on disk all rows
+    are read for every block of genes in each pass: time grows with the square of the number of
+    samples, so beyond some ten thousand load them, or fit to a part of each batch. `transform`
+    works row by row; zeros stay zeros, and sparse rows stay sparse.
 
     Parameters
     ----------

@@ -7,7 +7,6 @@ import numpy as np
 import scipy.sparse as sp
 
 from .._blocks import fold, gene_blocks
-from .._containers import DiskRows
 from ..stats._count_quantiles import match_quantiles
 from ..stats._library_size import library_sizes
 from ..stats._threads import over_slices
@@ -51,7 +50,7 @@ class CountBatches:
 
 
 class GeneColumns:
-    """The counts of some samples and genes, in blocks of genes.
+    """The counts of some samples and genes, in blocks of genes; few are read once and kept.
 
     Parameters
     ----------
@@ -65,7 +64,7 @@ class GeneColumns:
         self.matrix = matrix.tocsc() if sp.issparse(matrix) else matrix
         self.rows, self.genes = rows, genes
         self._only = None
-        if not isinstance(matrix, DiskRows) and matrix.shape[0] * genes.sum() <= KEPT_ENTRIES:
+        if len(rows) * genes.sum() <= KEPT_ENTRIES:
             self._only = list(self._blocks())
 
     @property
