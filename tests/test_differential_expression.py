@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 
-from geneexpr import differential_expression
+from geneexpr import DifferentialExpressionSelector, differential_expression
 
 COLUMNS = [
     "log2_fold_change",
@@ -149,6 +149,25 @@ def test_each_level_against_the_rest(cohort, method):
         differential_expression(cohort, "state", reference="rest")
 
 
+def test_a_continuous_condition_is_a_slope(cohort):
+    cohort.X[:, 7] += 0.4 * (cohort.obs["age"] - 50)
+    table = differential_expression(cohort, "age", batch_key="site")
+    assert list(table.columns) == COLUMNS
+    selector = DifferentialExpressionSelector(batch_key="site")
+    selector.fit(cohort, cohort.obs["age"].to_numpy())
+    np.testing.assert_array_equal(table["p_value"], selector.p_values_)
+    np.testing.assert_array_equal(table["log2_fold_change"], selector.log2_fold_changes_[0])
+    assert table["p_value"].idxmin() == "g7"
+    with pytest.raises(ValueError, match="'wilcoxon' compares classes, but condition is contin"):
+        differential_expression(cohort, "age", method="wilcoxon")
+    with pytest.raises(ValueError, match="permutes levels, but condition is continuous"):
+        differential_expression(cohort, "age", adjust="max_t")
+    dose = np.repeat([0.5, 1.0, 2.0], 8)
+    as_levels = differential_expression(cohort, pd.Categorical(dose))
+    assert list(as_levels["contrast"].unique()) == ["1.0 - 0.5", "2.0 - 0.5"]
+    pd.testing.assert_frame_equal(differential_expression(cohort, dose, reference=0.5), as_levels)
+
+
 def test_layers(cohort):
     cohort.layers["logged"] = cohort.X.copy()
     expected = differential_expression(cohort, "state")
@@ -179,7 +198,9 @@ def test_an_option_that_a_method_does_not_take(cohort, method, option, value, ta
 def test_errors(cohort):
     with pytest.raises(ValueError, match=r"sequence of names, got 'age' alone: give \['age'\]"):
         differential_expression(cohort, "state", covariate_keys="age")
-    with pytest.raises(ValueError, match="lfc_threshold must be a number at least 0 and below inf; got nan"):
+    with pytest.raises(
+        ValueError, match="lfc_threshold must be a number at least 0 and below inf; got nan"
+    ):
         differential_expression(cohort, "state", lfc_threshold=np.nan)
     with pytest.raises(ValueError, match=r"no gene has a fold change of lfc_threshold=1; use 'hol"):
         differential_expression(cohort, "state", lfc_threshold=1, adjust="max_t")

@@ -21,8 +21,11 @@ from ._tests_of_genes import (
     REST,
     group_design,
     input_options,
+    is_continuous,
     nuisance_columns,
+    refuse_slope,
     run_tests,
+    slope_design,
 )
 
 OPTIONS = {
@@ -68,7 +71,10 @@ def differential_expression(
         Expression on a log scale (base 2, or the base in ``uns["log1p"]``); counts for voom
         and Wald.
     condition : str or array-like of shape (n_samples,)
-        The name of an annotation that X carries, or a label for every sample.
+        The name of an annotation that X carries, or a label for every sample. Of numbers with
+        fractions, or of which most occur once (a dose, ages), the slope is tested, by
+        ``"moderated_t"``, ``"voom"`` or ``"wald"``; to compare them as levels, give a
+        `reference` or make them categorical.
     method : {"moderated_t", "voom", "wald", "welch_t", "wilcoxon"}, default="moderated_t"
         limma's t with the residual variance squeezed towards that of all genes [1]_; the same
         for counts, weighted by the precision that their mean gives them [3]_; DESeq2's Wald
@@ -118,11 +124,12 @@ def differential_expression(
     -------
     DataFrame
         Indexed by gene; for more than two levels one block of rows a contrast, named in the
-        column ``contrast``. The other columns: ``log2_fold_change`` (level minus reference,
-        base 2), ``mean_expression`` (over all samples, as X is; for
-        Wald of counts divided by size factors, outliers replaced), ``std_error`` (of the fold
-        change; Welch's for Wilcoxon), ``statistic``, ``p_value``, ``p_adjusted``. A gene whose
-        missing values leave nothing to test is NaN there; a constant gene has a p-value of 1.
+        column ``contrast``. The other columns: ``log2_fold_change`` (level minus reference, or
+        of one unit of a continuous condition; base 2), ``mean_expression`` (over all samples, as
+        X is; for Wald of counts divided by size factors, outliers replaced), ``std_error`` (of
+        the fold change; Welch's for Wilcoxon), ``statistic``, ``p_value``, ``p_adjusted``. A
+        gene whose missing values leave nothing to test is NaN there; a constant gene has a
+        p-value of 1.
         For Wald a gene without counts is NaN throughout, one with an outlying count in its
         p-values, one below the filter in ``p_adjusted``.
 
@@ -185,7 +192,11 @@ def differential_expression(
     matrix = check_input(of, X, reset=True, layer=layer, **input_options(method))
     beside = nuisance_columns(X, matrix.shape[0], batch_key, covariate_keys)
     labels, levels = _labels(X, condition)
-    design = group_design(labels, beside, reference, levels)
+    if levels is None and reference is None and is_continuous(labels):
+        _check_slope(method, adjust)
+        design = slope_design(labels, beside)
+    else:
+        design = group_design(labels, beside, reference, levels)
     to_base_2 = to_log2(X, method, layer)
     options = {
         "trend": trend,
@@ -241,6 +252,14 @@ def _check_options(method, adjust, given, batch_key, covariate_keys, n_permutati
     if adjust == "max_t":
         _check_permutable(method, given["lfc_threshold"], len(covariate_keys))
     check_number("n_permutations", n_permutations, least=1, whole=True)
+
+
+def _check_slope(method, adjust):
+    refuse_slope(method, "condition")
+    if adjust == "max_t":
+        raise ValueError(
+            "adjust='max_t' permutes levels, but condition is continuous; use adjust='holm'."
+        )
 
 
 def _check_permutable(method, lfc_threshold, n_covariates):

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pandas as pd
-from sklearn.utils.multiclass import type_of_target
 
 from .._base import GeneSelector
 from .._containers import name_some
@@ -17,7 +16,9 @@ from ._tests_of_genes import (
     METHODS,
     group_design,
     input_options,
+    is_continuous,
     nuisance_columns,
+    refuse_slope,
     run_tests,
     slope_design,
 )
@@ -229,12 +230,8 @@ class DifferentialExpressionSelector(GeneSelector):
                 f"method={self.method!r} cannot adjust for batches or covariates; use one of "
                 f"{name_some(ADJUSTED)}."
             )
-        if _is_continuous(y):
-            if self.method not in ADJUSTED:
-                raise ValueError(
-                    f"method={self.method!r} compares classes, but y is continuous; use "
-                    "method='moderated_t' (for counts 'voom' or 'wald'), which tests its slope."
-                )
+        if is_continuous(y):
+            refuse_slope(self.method, "y")
             return slope_design(y, beside)
         design = group_design(y, beside)
         if len(design.levels) > 2 and self.direction != "both":
@@ -275,13 +272,6 @@ class DifferentialExpressionSelector(GeneSelector):
         tags.input_tags.positive_only = checks["counts"]
         tags.target_tags.required = True
         return tags
-
-
-def _is_continuous(y):
-    """Tell a measured target from classes: fractions, or whole numbers that hardly recur."""
-    if type_of_target(y, input_name="y") == "continuous":
-        return True
-    return y.dtype.kind in "iuf" and len(np.unique(y)) > max(2, len(y) / 2)
 
 
 def _evidence(p_values, statistics):

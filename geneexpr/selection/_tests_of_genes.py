@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
+from sklearn.utils.multiclass import type_of_target
 
 from .._blocks import fold, gene_blocks
 from .._containers import annotation, name_some
@@ -154,6 +155,31 @@ def group_design(labels, beside, reference=None, levels=None):
     at = 0 if reference is None else levels.index(reference)
     _check_estimable(beside, codes, len(levels))
     return Design(codes, levels, contrast_matrix(len(levels), at), beside)
+
+
+def is_continuous(values):
+    """Tell a measured condition from classes: fractions, or whole numbers that hardly recur.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_samples,)
+
+    Returns
+    -------
+    bool
+    """
+    if type_of_target(values, input_name="y") == "continuous":
+        return True
+    return values.dtype.kind in "iuf" and len(np.unique(values)) > max(2, len(values) / 2)
+
+
+def refuse_slope(method, name):
+    """Raise where a method compares classes and what it got is continuous."""
+    if method not in ADJUSTED:
+        raise ValueError(
+            f"method={method!r} compares classes, but {name} is continuous; use "
+            "method='moderated_t' (for counts 'voom' or 'wald'), which tests its slope."
+        )
 
 
 def slope_design(values, beside):
