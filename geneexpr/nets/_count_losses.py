@@ -40,7 +40,7 @@ def poisson_terms(x, log_mean):
     """
     terms = x * log_mean - log_mean.exp()
     places = _filled(x)
-    factorials = lgamma(x.view(-1)[places].double() + 1)
+    factorials = lgamma(_wide(x.view(-1)[places]) + 1)
     return terms.view(-1).index_add(0, places, -factorials.to(x.dtype)).view_as(x)
 
 
@@ -124,9 +124,9 @@ class _NegativeBinomial(torch.autograd.Function):
         terms = -size * logs
         places = _filled(x)
         genes = places % x.shape[1]
-        value, wide = x.view(-1)[places].double(), log_size.double().exp()
+        value, wide = _wide(x.view(-1)[places]), _wide(log_size).exp()
         at = wide[genes]
-        odds = at * torch.exp(-log_mean.reshape(-1)[places].double())
+        odds = at * torch.exp(-_wide(log_mean.reshape(-1)[places]))
         more = lgamma(value + at) - lgamma(wide)[genes] - lgamma(value + 1)
         more -= value * torch.log1p(odds)
         terms.view(-1).index_add_(0, places, more.to(x.dtype))
@@ -143,10 +143,10 @@ class _NegativeBinomial(torch.autograd.Function):
             return None, of_mean, None
         of_size = -(gradient * slope.add_(logs)).sum(0)
         genes = places % x.shape[1]
-        value, wide = x.view(-1)[places].double(), size.double()
+        value, wide = _wide(x.view(-1)[places]), _wide(size)
         more = torch.digamma(value + wide[genes]) - torch.digamma(wide)[genes]
         more *= gradient.reshape(-1)[places]
-        of_size = of_size.double().index_add_(0, genes, more) * wide
+        of_size = _wide(of_size).index_add_(0, genes, more) * wide
         return None, of_mean, of_size.to(x.dtype)
 
 
@@ -156,3 +156,8 @@ def _filled(x):
     if x.device.type != "cpu":
         return filled.nonzero()[:, 0]
     return torch.from_numpy(np.flatnonzero(filled.numpy()))
+
+
+def _wide(x):
+    """Return a tensor in float64, which Apple's MPS alone does not have."""
+    return x if x.device.type == "mps" else x.double()
