@@ -151,6 +151,9 @@ class SampleOutlierDetector(OutlierMixin, GeneEstimator):
         """
         check_choice("method", self.method, (*METHODS, "all"))
         _check_contamination(self.contamination)
+        _check_number("max_references", self.max_references)
+        if self.n_components is not None:
+            _check_number("n_components", self.n_components)
         matrix = in_memory(check_input(self, X, reset=True, logged=True, min_samples=3))
         self.pca_ = self.references_ = self.pooled_quantiles_ = None
         for method in self._methods:
@@ -282,10 +285,13 @@ class SampleOutlierDetector(OutlierMixin, GeneEstimator):
         n_samples, n_genes = matrix.shape
         most = min(n_samples - 1, n_genes)
         wanted = self.n_components or min(MAX_COMPONENTS, max(1, n_samples // SAMPLES_A_COMPONENT))
-        solver = "arpack" if sp.issparse(matrix) and most < min(matrix.shape) else "auto"
-        if sp.issparse(matrix) and solver == "auto":
+        whole = min(wanted, most) == min(matrix.shape) or _all_the_same(matrix)
+        solver = "full" if whole else "arpack"  # which takes sparse input, but no such case
+        if solver == "full" and sp.issparse(matrix):
             matrix = matrix.toarray()
-        self.pca_ = PCA(min(wanted, most), svd_solver=solver, random_state=0).fit(matrix)
+        pca = PCA(min(wanted, most), svd_solver=solver, random_state=0)
+        with np.errstate(invalid="ignore"):  # shares of no variance at all
+            self.pca_ = pca.fit(matrix)
         scores = self.pca_.transform(matrix)
         self.component_centers_, self.component_scales_ = location_and_scale(scores)
 
@@ -338,6 +344,12 @@ def _dense(block):
     return block.toarray() if sp.issparse(block) else block
 
 
+def _all_the_same(matrix):
+    """Tell whether every sample is the same as the next."""
+    differs = matrix[1:] != matrix[:-1]
+    return not (differs.nnz if sp.issparse(differs) else differs.any())
+
+
 def _limit(n_samples):
     """Return where outliers begin: the deviation of few samples is less certain."""
     return LIMIT * (1 + 6 / n_samples)
@@ -350,3 +362,8 @@ def _check_contamination(contamination):
         raise ValueError(
             f"contamination must be 'auto' or a share in (0, 0.5]; got {contamination!r}."
         )
+
+
+def _check_number(name, value):
+    if not isinstance(value, numbers.Integral) or value < 1:
+        raise ValueError(f"{name} must be a whole number of at least 1; got {value!r}.")
