@@ -12,7 +12,7 @@ from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from geneexpr import GeneExpressionWarning, GeneSetScorer, ToArray
+from geneexpr import GeneExpressionWarning, GeneSetScorer, ToArray, load_model, save_model
 from geneexpr.io import open_zarr, write_zarr
 
 RNG = np.random.default_rng(0)
@@ -190,13 +190,23 @@ class TestErrors:
         ("options", "message"),
         [
             ({"method": "gsva"}, r"^method must be one of 'ssgsea', 'mean_z', 'singscore'; got"),
-            ({"min_overlap": 2}, r"^min_overlap must be from 0 to 1; got 2\.$"),
-            ({"min_genes": 0}, r"^min_genes must be at least 1; got 0\.$"),
+            (
+                {"min_overlap": 2},
+                r"^min_overlap must be a number at least 0 and at most 1; got 2\.$",
+            ),
+            ({"min_genes": 0}, r"^min_genes must be a whole number at least 1; got 0\.$"),
         ],
     )
     def test_options(self, options, message):
         with pytest.raises(ValueError, match=message):
             GeneSetScorer(SETS, **options).fit(X)
+
+    def test_a_model_file_keeps_the_sets(self, tmp_path):
+        scorer = GeneSetScorer(SETS).fit(X)
+        save_model(scorer, tmp_path / "model.skops")
+        again = load_model(tmp_path / "model.skops")
+        pd.testing.assert_frame_equal(again.transform(X), scorer.transform(X))
+        assert again.gene_sets == SETS
 
     def test_the_path_of_a_file_is_no_mapping(self):
         with pytest.raises(ValueError, match="as read_gmt gives them; got str"):

@@ -170,6 +170,11 @@ class TestOverRepresentation:
         with pytest.raises(ValueError, match=message):
             over_representation(["g1"], {"P53": [7157, 4193]}, universe=GENES)
 
+    @pytest.mark.parametrize("options", [{"min_size": 0}, {"min_size": 5, "max_size": 4}])
+    def test_sizes_that_no_set_has(self, options):
+        with pytest.raises(ValueError, match=r"m.._size must be a whole number at least .; got ."):
+            over_representation(["g1"], SETS, universe=GENES, **options)
+
     @pytest.mark.parametrize(
         ("genes", "sets", "message"),
         [

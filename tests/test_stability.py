@@ -125,10 +125,13 @@ class TestSelector:
     @pytest.mark.parametrize(
         ("options", "message"),
         [
-            ({"threshold": 0}, r"^threshold must be above 0 and at most 1, got 0\.$"),
-            ({"sample_fraction": 1}, r"^sample_fraction must be between 0 and 1, got 1\.$"),
-            ({"n_resamples": 0}, r"^n_resamples must be at least 1, got 0\.$"),
-            ({"n_genes": 0}, r"^n_genes must be at least 1, got 0\.$"),
+            ({"threshold": 0}, r"^threshold must be a number above 0 and at most 1; got 0\.$"),
+            (
+                {"sample_fraction": 1},
+                r"^sample_fraction must be a number above 0 and below 1; got 1\.$",
+            ),
+            ({"n_resamples": 0}, r"^n_resamples must be a whole number at least 1; got 0\.$"),
+            ({"n_genes": 0}, r"^n_genes must be a whole number at least 1; got 0\.$"),
         ],
     )
     def test_bad_options(self, options, message):
@@ -191,7 +194,7 @@ class TestMeasures:
             (
                 [["a"], ["b"]],
                 1,
-                r"^n_genes must be a whole number, no less than the 2 genes .*; got 1\.$",
+                r"^n_genes must be no less than the 2 genes .*; got 1\.$",
             ),
             (["ab", "bc"], 9, r"^Set 0 must be a list of gene names; got str 'ab'\.$"),
         ],

@@ -7,7 +7,7 @@ import numpy as np
 from .._base import GeneTransformer
 from .._blocks import block_rows, fold
 from .._containers import name_some
-from .._validation import GeneExpressionWarning, check_choice
+from .._validation import GeneExpressionWarning, check_choice, check_number
 from ..stats._moments import merge_moments, summarise_batches
 from ..stats._set_scores import mean_z, set_matrix, singscore, ssgsea
 from ._gene_sets import check_gene_sets, locate
@@ -191,10 +191,9 @@ class GeneSetScorer(GeneTransformer):
 
     def _check_options(self):
         check_choice("method", self.method, METHODS)
-        if not 0 <= self.min_overlap <= 1:
-            raise ValueError(f"min_overlap must be from 0 to 1; got {self.min_overlap!r}.")
-        if self.min_genes < 1:
-            raise ValueError(f"min_genes must be at least 1; got {self.min_genes!r}.")
+        check_number("alpha", self.alpha, least=0)
+        check_number("min_genes", self.min_genes, least=1, whole=True)
+        check_number("min_overlap", self.min_overlap, least=0, most=1)
 
     def _locate(self):
         """Find the genes of the sets; leave out sets of which X has too few."""

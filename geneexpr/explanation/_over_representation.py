@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from .._containers import name_some
+from .._validation import check_number
 from ..stats._hypergeometric import hypergeometric_tail
 from ..stats._multiple_testing import adjust_p_values
 from ._gene_sets import check_gene_sets, chosen_in, locate, universe_of
@@ -109,11 +110,9 @@ def overlap_table(overlap, set_sizes, n_chosen, n_total):
 
 
 def _of_size(found, sets, min_size, max_size):
-    if min_size < 1 or (max_size is not None and max_size < min_size):
-        raise ValueError(
-            "min_size must be at least 1 and max_size no less than it; got "
-            f"min_size={min_size!r}, max_size={max_size!r}."
-        )
+    check_number("min_size", min_size, least=1, whole=True)
+    if max_size is not None:
+        check_number("max_size", max_size, least=min_size, whole=True)
     mask = found.sizes >= min_size
     if max_size is not None:
         mask &= found.sizes <= max_size

@@ -7,6 +7,7 @@ import pandas as pd
 
 from .._containers import name_some
 from .._optional import import_optional
+from .._validation import check_number
 from ._gene_sets import check_gene_sets, locate
 
 _COLUMNS = {
@@ -87,6 +88,10 @@ def ranked_enrichment(
     >>> table.index[0], table["enrichment_score"].iloc[0].round(2)
     ('top', np.float64(1.0))
     """
+    check_number("min_size", min_size, least=1, whole=True)
+    check_number("max_size", max_size, least=min_size, whole=True)
+    check_number("weight", weight, least=0)
+    check_number("n_permutations", n_permutations, least=1, whole=True)
     scores = _scores(ranking, by)
     sets = check_gene_sets(gene_sets)
     fitting = _fitting(sets, scores.index, min_size, max_size)

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from .._containers import name_some
+from .._validation import check_number
 from ..stats._hypergeometric import stratified_overlap
 from ._gene_sets import check_gene_sets, chosen_in, gene_list, locate, universe_of
 from ._over_representation import overlap_table
@@ -105,8 +106,7 @@ def expression_bins(mean_expression, n_bins):
     >>> expression_bins(np.array([3.0, 1.0, 2.0, 4.0]), 2)
     array([1, 0, 0, 1])
     """
-    if n_bins < 1:
-        raise ValueError(f"n_bins must be at least 1; got {n_bins!r}.")
+    check_number("n_bins", n_bins, least=1, whole=True)
     edges = np.quantile(mean_expression, np.arange(1, n_bins) / n_bins)
     return np.searchsorted(edges, mean_expression, side="left")
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from .._validation import check_number
 from ..stats._stability import jaccard, kuncheva, nogueira
 from ._gene_sets import gene_list
 
@@ -81,15 +82,15 @@ def signature_stability(sets, n_genes, *, confidence=0.95):
     >>> round(found.nogueira, 2), round(found.jaccard, 2)
     (0.67, 0.56)
     """
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence must be between 0 and 1; got {confidence!r}.")
+    check_number("confidence", confidence, above=0, below=1)
+    check_number("n_genes", n_genes, least=1, whole=True)
     names, chosen = _membership(sets)
     if len(chosen) < 2:
         raise ValueError(f"Stability compares at least two sets of genes; got {len(chosen)}.")
-    if isinstance(n_genes, bool) or n_genes != int(n_genes) or n_genes < max(1, len(names)):
+    if n_genes < len(names):
         raise ValueError(
-            f"n_genes must be a whole number, no less than the {len(names)} genes that the sets "
-            f"hold together; got {n_genes!r}."
+            f"n_genes must be no less than the {len(names)} genes that the sets hold together; "
+            f"got {n_genes!r}."
         )
     stability, interval = nogueira(chosen, int(n_genes), confidence)
     shares = pd.Series(chosen.mean(axis=0), index=pd.Index(names, name="gene"), name="frequency")

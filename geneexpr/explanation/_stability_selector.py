@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_array
 
 from .._base import GeneSelector
 from .._blocks import in_memory
-from .._validation import SelectionWarning, labels_of, warn_nothing_kept
+from .._validation import SelectionWarning, check_number, labels_of, warn_nothing_kept
 
 _TRIES = 100
 """How often groups are drawn until every class is there."""
@@ -244,16 +244,11 @@ class StabilitySelector(GeneSelector):
         return self
 
     def _check_options(self):
-        if not 0 < self.threshold <= 1:
-            raise ValueError(f"threshold must be above 0 and at most 1, got {self.threshold!r}.")
-        if not 0 < self.sample_fraction < 1:
-            raise ValueError(
-                f"sample_fraction must be between 0 and 1, got {self.sample_fraction!r}."
-            )
-        for name in ("n_genes", "n_resamples"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name} must be at least 1, got {value!r}.")
+        check_number("threshold", self.threshold, above=0, most=1)
+        check_number("sample_fraction", self.sample_fraction, above=0, below=1)
+        check_number("n_resamples", self.n_resamples, least=1, whole=True)
+        if self.n_genes is not None:
+            check_number("n_genes", self.n_genes, least=1, whole=True)
 
     def _labels(self, y, n_samples):
         labels = np.asarray(y)
