@@ -319,8 +319,25 @@ def test_errors_say_what_is_missing(measure):
     with pytest.raises(ValueError, match=r"'age' has 120 levels for 120 samples .*pandas\.qcut"):
         measure(data, batch_key="site", condition="age")
     data.X[2, 3] = np.nan
-    with pytest.raises(ValueError, match="NaN"):
+    with pytest.raises(ValueError, match=r"^X holds missing values \(NaN\), which measures of"):
         measure(data, batch_key="site")
+
+
+def test_options_out_of_range_say_what_is_allowed():
+    data = cohort(30)
+    with pytest.raises(ValueError, match="perplexity must be at least 1"):
+        lisi(data, batch_key="site", perplexity=0)
+    with pytest.raises(ValueError, match="n_neighbors must be at least 1, or None; got 0"):
+        kbet(data, batch_key="site", n_neighbors=0)
+    for measure in (batch_silhouette, kbet, lisi, batch_auc):
+        with pytest.raises(ValueError, match="n_components must be at least 1; got 0"):
+            measure(data, batch_key="site", n_components=0)
+
+
+def test_a_report_shows_its_words():
+    report = batch_effect_report(cohort(60), batch_key="site", condition="state")
+    assert repr(report) == str(report)
+    assert repr(report).startswith("Batches: x (20), y (20), z (20)")
 
 
 def test_data_without_variation_are_refused():

@@ -394,6 +394,13 @@ def test_donors_stay_together_with_a_splitter():
     assert "permutations are too few" in audit.cautions[0]
 
 
+def test_without_permutations_no_signal_is_claimed():
+    audit = leakage_audit(model(), *cohort(), batch_key="batch", cv=3, n_permutations=0)
+    assert audit.verdict.startswith("No sign of leakage, but no proof of a signal either")
+    assert "0 permutations are too few" in audit.cautions[0]
+    assert repr(audit) == str(audit)
+
+
 def test_errors():
     X, y = cohort()
     with pytest.raises(ValueError, match="y has one class only"):
@@ -404,6 +411,10 @@ def test_errors():
         leakage_audit(model(), X, y, batch_key="site")
     with pytest.raises(ValueError, match="The batches are needed"):
         leakage_audit(model(), X, y)
+    unknown = y.astype(object)
+    unknown[[4, 7]] = None
+    with pytest.raises(ValueError, match="y is missing for 2 of 120 samples: row 4, 7"):
+        leakage_audit(model(), X, unknown, **FAST)
     rare = np.where(np.arange(120) < 2, "rare", y)
     with pytest.raises(ValueError, match=r"cv=3 folds need .* the smallest has 2\. Use fewer"):
         leakage_audit(model(), X, rare, **FAST)

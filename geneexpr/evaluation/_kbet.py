@@ -77,6 +77,8 @@ def kbet(
     >>> print(f"{apart['rejected'].mean():.1f}, {mixed['rejected'].mean():.1f}")
     0.9, 0.0
     """
+    if n_neighbors is not None and n_neighbors < 1:
+        raise ValueError(f"n_neighbors must be at least 1, or None; got {n_neighbors!r}.")
     samples = read_samples(
         X,
         batch_key=batch_key,

@@ -73,6 +73,8 @@ def lisi(
     >>> print(f"{apart['lisi'].mean():.1f}, {mixed['lisi'].mean():.1f}")
     1.1, 1.6
     """
+    if not perplexity >= 1:
+        raise ValueError(f"perplexity must be at least 1 (neighbour); got {perplexity!r}.")
     samples = read_samples(
         X,
         batch_key=batch_key,

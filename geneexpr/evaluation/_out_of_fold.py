@@ -3,11 +3,13 @@
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from joblib import Parallel, delayed
 from sklearn.base import clone, is_regressor
 from sklearn.model_selection import StratifiedKFold
 from sklearn.utils.multiclass import type_of_target
 
+from .._containers import name_some
 from ._rows import take_rows
 from ._stratified_scores import stratified_auc, stratified_correlation
 
@@ -48,6 +50,12 @@ class Predictions:
 def read_outcome(y, estimator) -> Outcome:
     """Return the outcome; raise where it is neither classes nor numbers, or does not vary."""
     given = np.asarray(y)
+    missing = np.flatnonzero(pd.isna(given).reshape(len(given), -1).any(axis=1))
+    if len(missing):
+        raise ValueError(
+            f"y is missing for {len(missing)} of {len(given)} samples: row {name_some(missing)}. "
+            "Drop these samples."
+        )
     kind = type_of_target(given)
     if is_regressor(estimator) and given.dtype.kind in "biuf":
         kind = "continuous"  # ages in whole years

@@ -66,7 +66,9 @@ def read_samples(
     X, *, batch_key, batch, condition, n_components, max_samples, random_state
 ) -> Samples:
     """Read batch and class of the samples and place some of them by principal components."""
-    matrix = check_input(Genes(), X, reset=True, min_samples=3)
+    if n_components < 1:
+        raise ValueError(f"n_components must be at least 1; got {n_components!r}.")
+    matrix = read_matrix(X, least=3)
     batches, classes = read_groupings(X, batch_key, batch, condition)
     n_samples = matrix.shape[0]
     names = sample_names(X)
@@ -79,6 +81,19 @@ def read_samples(
         classes = None if classes is None else classes.take(rows)
     points, explained = principal_components(in_memory(matrix), n_components, random_state)
     return Samples(points, explained, batches, classes, names)
+
+
+def read_matrix(X, least):
+    """Return the checked matrix of X; say in words of measures what missing values are."""
+    try:
+        return check_input(Genes(), X, reset=True, min_samples=least)
+    except ValueError as error:
+        if "contains NaN" not in str(error):
+            raise
+        raise ValueError(
+            "X holds missing values (NaN), which measures of a batch effect cannot take. Impute "
+            "them, or drop the genes that have any."
+        ) from error
 
 
 def read_groupings(X, batch_key, batch, condition):

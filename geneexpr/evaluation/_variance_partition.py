@@ -5,9 +5,8 @@ import pandas as pd
 
 from .._blocks import fold
 from .._containers import gene_names
-from .._validation import check_input
 from ..stats import merge_moments, summarise_batches
-from ._samples import Genes, read_groupings
+from ._samples import read_groupings, read_matrix
 
 
 def variance_partition(X, *, batch_key=None, batch=None, condition=None):
@@ -60,8 +59,7 @@ def variance_partition(X, *, batch_key=None, batch=None, condition=None):
     0  0.962      0.038
     1  0.000      1.000
     """
-    genes = Genes()
-    matrix = check_input(genes, X, reset=True, min_samples=3)
+    matrix = read_matrix(X, least=3)
     batches, classes = read_groupings(X, batch_key, batch, condition)
     cells, members = _cells(batches, classes)
 

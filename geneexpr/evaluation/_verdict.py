@@ -173,6 +173,8 @@ def _new_batches(steps):
 
 def _shows_signal(observed, shuffled):
     """Tell whether at most one in twenty (with few permutations: none) reaches the score."""
+    if not len(shuffled):
+        return False
     above = (shuffled >= observed).sum()
     return bool((1 + above) / (1 + len(shuffled)) <= 0.05 or (len(shuffled) < 19 and above == 0))
 
