@@ -24,7 +24,9 @@ GROUP = np.arange(8) % 2
 
 @pytest.mark.parametrize("value", [np.nan, "1", None, True, 1.5, -1])
 def test_a_whole_number_in_a_range(value):
-    with pytest.raises(ValueError, match=r"^n must be a whole number at least 0 and at most 9; got"):
+    with pytest.raises(
+        ValueError, match=r"^n must be a whole number at least 0 and at most 9; got"
+    ):
         check_number("n", value, least=0, most=9, whole=True)
     check_number("n", np.int32(9), least=0, most=9, whole=True)
     check_number("x", np.float32(0.5), above=0, below=1)

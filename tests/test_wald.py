@@ -272,7 +272,10 @@ class TestErrors:
         [
             ({"adjust": "max_t"}, "adjust='max_t' would fit every gene again for each permutation"),
             ({"alpha": 1.5}, r"alpha must be a number above 0 and below 1; got 1\.5"),
-            ({"lfc_threshold": -1}, "lfc_threshold must be a number at least 0 and below inf; got -1"),
+            (
+                {"lfc_threshold": -1},
+                "lfc_threshold must be a number at least 0 and below inf; got -1",
+            ),
             ({"reference": "rest"}, "reference='rest' is for 'welch_t' and 'wilcoxon'"),
             (
                 {"library_size": [0] + [1] * 7},
