@@ -183,6 +183,8 @@ class TestOverRepresentation:
             (["g1", None], SETS, r"^genes has 1 missing names of 2\. Drop them\.$"),
             (["g1"], ["g1"], r"^gene_sets must map the name of a set to its genes, .* got list\.$"),
             (["g1"], {}, r"^gene_sets holds no sets\.$"),
+            (["g1"], {"a": [], "b": ["g1"]}, r"^1 of 2 gene sets name no genes: 'a'\.$"),
+            (["g1"], {1: ["g1"], "1": ["g2"]}, r"^gene_sets has two names that are the same as"),
             (["g1"], {"a": "g1"}, r"^The gene set 'a' must be a list of gene names; got str 'g1'"),
         ],
     )

@@ -109,6 +109,10 @@ class TestSelector:
         with pytest.raises(ValueError, match=message):
             selector.fit(expression(), Y, groups=Y)
 
+    def test_one_class(self):
+        with pytest.raises(ValueError, match=r"^y has one class only, .*: there is nothing"):
+            StabilitySelector(SelectKBest(k=6)).fit(expression(), Y * 0)
+
     def test_all_genes_always(self):
         message = (
             r"^LogisticRegression chooses all 60 genes on every subsample, so that none stands out\. "

@@ -85,10 +85,18 @@ def check_gene_sets(gene_sets):
         )
     if not gene_sets:
         raise ValueError("gene_sets holds no sets.")
-    return {
+    sets = {
         str(name): gene_list(genes, f"The gene set {str(name)!r}")
         for name, genes in gene_sets.items()
     }
+    if len(sets) < len(gene_sets):
+        raise ValueError("gene_sets has two names that are the same as text (such as 1 and '1').")
+    empty = [name for name, genes in sets.items() if not genes]
+    if empty:
+        raise ValueError(
+            f"{len(empty)} of {len(sets)} gene sets name no genes: {name_some(empty)}."
+        )
+    return sets
 
 
 def locate(gene_sets, genes):

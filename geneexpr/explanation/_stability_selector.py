@@ -267,7 +267,12 @@ class StabilitySelector(GeneSelector):
         """Return classes as codes, or None for a continuous target."""
         if is_regressor(self.estimator) or type_of_target(labels) == "continuous":
             return None
-        return np.unique(labels, return_inverse=True)[1]
+        levels, codes = np.unique(labels, return_inverse=True)
+        if len(levels) < 2:
+            raise ValueError(
+                f"y has one class only, {levels[0]!r}: there is nothing to choose genes by."
+            )
+        return codes
 
     def _summarise(self, chosen):
         n_genes = chosen.shape[1]
