@@ -154,7 +154,8 @@ the splits (stratified, {n_folds} folds, twice for sets of fewer than {few} samp
 random in the models; seed 0 has the splits of `baselines.md`, where the sets are described.
 Every model sees the same splits in the same pipeline: the {genes} genes of largest variance in
 the training fold, standardised. Models are at their defaults, but for logistic regression
-(1000 iterations), the forest (200 trees) and scikit-learn's MLPClassifier (as many epochs as ours, 100).
+(1000 iterations), the forest (200 trees) and scikit-learn's MLPClassifier
+(as many epochs as ours, 100).
 
 {accuracy}
 
