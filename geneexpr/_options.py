@@ -1,4 +1,4 @@
-"""Checks of options: one of some words, or a number in a range."""
+"""Checks of options: one of some words, a number in a range, names of annotations."""
 
 import numbers
 
@@ -20,3 +20,13 @@ def check_number(name, value, *, least=None, above=None, most=None, below=None, 
     bounds = {"at least": least, "above": above, "at most": most, "below": below}
     said = " and ".join(f"{word} {bound}" for word, bound in bounds.items() if bound is not None)
     raise ValueError(f"{name} must be a {'whole ' * whole}number {said}; got {value!r}.")
+
+
+def check_keys(name, keys):
+    """Raise where an option that names several annotations is one name, or none at all."""
+    if keys is None:
+        raise ValueError(f"{name} must be a sequence of names, got None: give () for none.")
+    if isinstance(keys, str):
+        raise ValueError(
+            f"{name} must be a sequence of names, got {keys!r} alone: give [{keys!r}]."
+        )

@@ -26,6 +26,7 @@ from ._containers import (
     values,
 )
 from ._options import check_choice as check_choice
+from ._options import check_keys as check_keys
 from ._options import check_number as check_number
 from ._warning_classes import BatchWarning as BatchWarning
 from ._warning_classes import GeneExpressionWarning as GeneExpressionWarning

@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from ._base import GeneEstimator
 from ._blocks import block_rows, in_memory, row_blocks
 from ._containers import sample_names
-from ._validation import check_choice, check_input
+from ._validation import check_choice, check_input, check_number
 from .stats._sample_outliers import (
     box_distances,
     boxes_of,
@@ -151,9 +151,9 @@ class SampleOutlierDetector(OutlierMixin, GeneEstimator):
         """
         check_choice("method", self.method, (*METHODS, "all"))
         _check_contamination(self.contamination)
-        _check_number("max_references", self.max_references)
+        check_number("max_references", self.max_references, least=1, whole=True)
         if self.n_components is not None:
-            _check_number("n_components", self.n_components)
+            check_number("n_components", self.n_components, least=1, whole=True)
         matrix = in_memory(check_input(self, X, reset=True, logged=True, min_samples=3))
         self.pca_ = self.references_ = self.pooled_quantiles_ = None
         for method in self._methods:
@@ -362,8 +362,3 @@ def _check_contamination(contamination):
         raise ValueError(
             f"contamination must be 'auto' or a share in (0, 0.5]; got {contamination!r}."
         )
-
-
-def _check_number(name, value):
-    if not isinstance(value, numbers.Integral) or value < 1:
-        raise ValueError(f"{name} must be a whole number of at least 1; got {value!r}.")

@@ -67,7 +67,9 @@ def test_numbers_and_text_name_the_same_batch(corrector, samples):
 
 @pytest.mark.parametrize("corrector", CORRECTORS)
 def test_keys_of_the_wrong_kind_say_so(corrector, samples):
-    with pytest.raises(ValueError, match=r"covariate_keys must be a list of names; got 'sex'"):
+    with pytest.raises(
+        ValueError, match=r"covariate_keys must be a sequence of names, got 'sex' alone: give"
+    ):
         corrector("site", covariate_keys="sex").fit(samples)
     with pytest.raises(ValueError, match=r"batch_key must be .*one.*got \['site'\]"):
         corrector(["site"]).fit(samples)

@@ -226,3 +226,9 @@ def test_errors(cohort):
         differential_expression(cohort[[0, 1, 2, 3, 4]], "state", method="wilcoxon")
     table = differential_expression(cohort[[0, 1, 2, 3, 4]], "state")
     assert np.isfinite(table["p_value"]).all()
+
+
+def test_no_covariates_are_an_empty_sequence():
+    X, condition = np.random.default_rng(0).normal(5, 1, (12, 4)), np.arange(12) % 2
+    with pytest.raises(ValueError, match="must be a sequence of names, got None: give \\(\\) for"):
+        differential_expression(X, condition, covariate_keys=None)

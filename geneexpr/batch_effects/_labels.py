@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from .._containers import annotation, name_some
-from .._validation import labels_of
+from .._validation import check_keys, labels_of
 
 SHARES_TOLERANCE = 1e-3
 
@@ -93,8 +93,7 @@ def covariate_columns(X, keys, given, n_samples, names=("covariate_keys", "covar
     dict of str to array of shape (n_samples,)
     """
     parameter, argument = names
-    if isinstance(keys, str):
-        raise ValueError(f"{parameter} must be a list of names; got {keys!r}. Write [{keys!r}].")
+    check_keys(parameter, keys)
     if given is None:
         return {key: annotation(X, key) for key in keys}
     if len(keys):

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from .._containers import name_some
-from .._validation import BatchWarning, labels_of
+from .._validation import BatchWarning, check_keys, labels_of
 from ..stats import dependent_columns
 from ._guards import check_outcome, within_batches
 from ._labels import as_text, codes_among, covariate_columns, sum_to_zero
@@ -227,6 +227,7 @@ class LinearBatchCorrector(LocationCorrector):
 
     def _labels(self, X, batch, remove=None):
         labels, _ = self._both_labels(X, batch)
+        check_keys("remove_keys", self.remove_keys)
         if labels is None and (remove is not None or len(self.remove_keys)):
             n_samples = len(self._removed(X, remove)[1])
             return np.full(n_samples, "all", dtype=object)

@@ -8,7 +8,14 @@ import pandas as pd
 
 from .._base import GeneEstimator
 from .._containers import annotation, categories, levels_of, name_some, scale_of
-from .._validation import GeneExpressionWarning, check_choice, check_input, check_number, labels_of
+from .._validation import (
+    GeneExpressionWarning,
+    check_choice,
+    check_input,
+    check_keys,
+    check_number,
+    labels_of,
+)
 from ..stats._multiple_testing import METHODS as ADJUSTMENTS
 from ..stats._multiple_testing import adjust_p_values, max_t
 from ..stats._wald import filtered_adjustment
@@ -233,6 +240,7 @@ def _check_options(method, adjust, given, batch_key, covariate_keys, n_permutati
     """Raise for an option that has no such value, or that a method does not take."""
     check_choice("method", method, METHODS)
     check_choice("adjust", adjust, ADJUSTMENTS)
+    check_keys("covariate_keys", covariate_keys)
     adjusting = batch_key is not None or len(covariate_keys)
     if adjusting and method not in ADJUSTED:
         raise ValueError(

@@ -9,7 +9,7 @@ from sklearn.utils.multiclass import type_of_target
 
 from .._blocks import fold, gene_blocks
 from .._containers import annotation, name_some
-from .._validation import labels_of
+from .._validation import check_keys, labels_of
 from ..stats import dependent_columns, merge_moments, summarise_batches
 from ..stats._contrasts import (
     GeneTests,
@@ -93,11 +93,7 @@ def nuisance_columns(X, n_samples, batch_key, covariate_keys, batch=None, covari
     -------
     ndarray of shape (n_samples, p)
     """
-    if isinstance(covariate_keys, str):
-        raise ValueError(
-            f"covariate_keys must be a sequence of names, got {covariate_keys!r} alone: give "
-            f"[{covariate_keys!r}]."
-        )
+    check_keys("covariate_keys", covariate_keys)
     parts = [np.empty((n_samples, 0))]
     labels = labels_of(X, batch_key, batch)
     if labels is not None:
