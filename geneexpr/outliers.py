@@ -285,10 +285,12 @@ class SampleOutlierDetector(OutlierMixin, GeneEstimator):
         n_samples, n_genes = matrix.shape
         most = min(n_samples - 1, n_genes)
         wanted = self.n_components or min(MAX_COMPONENTS, max(1, n_samples // SAMPLES_A_COMPONENT))
-        whole = min(wanted, most) == min(matrix.shape) or _all_the_same(matrix)
-        solver = "full" if whole else "arpack"  # which takes sparse input, but no such case
-        if solver == "full" and sp.issparse(matrix):
-            matrix = matrix.toarray()
+        solver = "full"
+        if sp.issparse(matrix):
+            if min(wanted, most) < min(matrix.shape) and not _all_the_same(matrix):
+                solver = "arpack"  # the one that takes sparse input, but no such case
+            else:
+                matrix = matrix.toarray()
         pca = PCA(min(wanted, most), svd_solver=solver, random_state=0)
         with np.errstate(invalid="ignore"):  # shares of no variance at all
             self.pca_ = pca.fit(matrix)
@@ -346,8 +348,7 @@ def _dense(block):
 
 def _all_the_same(matrix):
     """Tell whether every sample is the same as the next."""
-    differs = matrix[1:] != matrix[:-1]
-    return not (differs.nnz if sp.issparse(differs) else differs.any())
+    return (matrix[1:] != matrix[:-1]).nnz == 0
 
 
 def _limit(n_samples):

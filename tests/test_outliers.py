@@ -131,3 +131,8 @@ def test_frames_name_their_samples():
     frame = pd.DataFrame(logged(12).X, index=[f"p{i}" for i in range(12)])
     frame.columns = [f"g{i}" for i in range(600)]
     assert SampleOutlierDetector(random_state=0).fit(frame).report(frame).index[3] == "p3"
+
+
+def test_equal_samples_of_a_sparse_matrix_are_no_outliers():
+    data = sp.csr_matrix(np.tile([0.0, 3.0, 0.0, 5.0, 1.0], (8, 1)))
+    assert (SampleOutlierDetector(random_state=0).fit_predict(data) == 1).all()
