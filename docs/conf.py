@@ -43,7 +43,10 @@ sphinx_gallery_conf = {
 html_theme = "pydata_sphinx_theme"
 html_title = "geneexpr"
 html_copy_source = False
-GUIDE = ("normalization", "selection", "differential_expression")
+GUIDE = (
+    *("batch_effects", "cross_study", "normalization", "selection", "outliers"),
+    *("differential_expression", "gene_sets", "embedding", "networks"),
+)
 html_sidebars = {
     page: [] for page in ("index", "quickstart", "annotations", "own_transformer", *GUIDE)
 }
@@ -61,7 +64,9 @@ ROUTINE = ("get_metadata_routing", "get_params", "set_params", "set_output")
 
 def skip_routine(app, what, name, member, skip, options):
     """Leave out what every scikit-learn estimator has; its documentation links to theirs."""
-    return skip or name in ROUTINE or (name.startswith("set_") and name.endswith("_request"))
+    theirs = name == "score" and member.__module__.startswith("sklearn")
+    routed = name.startswith("set_") and name.endswith("_request")
+    return skip or theirs or routed or name in ROUTINE
 
 
 def setup(app):
