@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 from scipy.special import digamma, gammaln
-from scipy.stats import nbinom
 
 from geneexpr import TrendWarning, VarianceStabilizer
 from geneexpr.stats._dispersion import (
@@ -18,7 +17,13 @@ from geneexpr.stats._dispersion import (
     stabilised,
     unstabilised,
 )
-from geneexpr.stats._dispersion_kernels import likelihood, log_gamma_and_slope
+from geneexpr.stats._dispersion_kernels import (
+    STIRLING_FROM,
+    arrange,
+    likelihood,
+    log_gamma_and_slope,
+    logarithms,
+)
 
 CASES = ["deseq2_pasilla", "deseq2_pickrell"]
 few = pytest.mark.filterwarnings("ignore::geneexpr.TrendWarning")
@@ -31,6 +36,16 @@ def simulated(n_samples=30, n_genes=400, seed=0):
     dispersion = 0.1 + 3 / mean
     gamma = rng.gamma(1 / dispersion, dispersion, size=(n_samples, n_genes))
     return rng.poisson(mean * sizes * gamma).astype(float)
+
+
+def likelihood_of(counts, means, log_alpha):
+    """Arrange one gene and return its likelihood and slope."""
+    n = len(counts)
+    ordered, work = np.empty((2, n)), np.empty((2, n))
+    low, times = np.empty(n + int(STIRLING_FROM)), np.empty(n + int(STIRLING_FROM))
+    n_high, n_low = arrange(counts, means, ordered, low, times)
+    gene = (ordered[0], ordered[1], n_high, low[:n_low], times[:n_low])
+    return likelihood(gene, log_alpha, work, work.view(np.int64))
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -106,18 +121,25 @@ def test_log_gamma(x):
 
 @given(st.floats(-8, 2))
 def test_likelihood_is_that_of_the_negative_binomial(log_alpha):
-    counts, means = np.array([0.0, 3.0, 20.0]), np.array([2.0, 4.0, 9.0])
+    counts = np.array([0.0, 3.0, 20.0, 2.5, 10.0, 9.5, 3.0, 400.0])
+    means = np.array([2.0, 4.0, 9.0, 2.0, 30.0, 8.0, 1.0, 350.0])
     size = np.exp(-log_alpha)
     constant = (counts * np.log(means) - gammaln(counts + 1)).sum()
 
     def full(log_alpha):
-        return likelihood(counts, means, log_alpha)[0] + constant
+        return likelihood_of(counts, means, log_alpha)[0] + constant
 
-    theirs = nbinom.logpmf(counts, size, size / (size + means)).sum()
+    theirs = (  # scipy.stats.nbinom has none of fractional counts
+        gammaln(counts + size)
+        - gammaln(size)
+        - gammaln(counts + 1)
+        + size * np.log(size / (size + means))
+        + counts * np.log(means / (size + means))
+    ).sum()
     theirs -= 0.5 * np.log((means / (1 + means / size)).sum())
     np.testing.assert_allclose(full(log_alpha), theirs, rtol=1e-9)
     slope = (full(log_alpha + 1e-5) - full(log_alpha - 1e-5)) / 2e-5
-    np.testing.assert_allclose(likelihood(counts, means, log_alpha)[1], slope, atol=1e-5)
+    np.testing.assert_allclose(likelihood_of(counts, means, log_alpha)[1], slope, atol=1e-5)
 
 
 def test_dispersions_are_near_the_optimum():
@@ -126,10 +148,20 @@ def test_dispersions_are_near_the_optimum():
     for mean, dispersion, gene in zip(means, found, counts.T, strict=True):
         expected = np.full(30, mean)
         best = minimize_scalar(
-            lambda a, y=gene, m=expected: -likelihood(y, m, a)[0], bounds=(-9, 3), method="bounded"
+            lambda a, y=gene, m=expected: -likelihood_of(y, m, a)[0],
+            bounds=(-9, 3),
+            method="bounded",
         )
         # The search stops when a step gains less than 1e-6 of the likelihood.
         np.testing.assert_allclose(np.log(dispersion), best.x, atol=0.05)
+
+
+def test_logarithms_are_exact():
+    x = np.exp(np.random.default_rng(0).uniform(-300, 300, 5000))
+    x[:3] = 1.0, np.nextafter(1, 2), np.sqrt(2)
+    expected, found = np.log(x), np.empty_like(x)
+    logarithms(x, x.view(np.int64), found)
+    np.testing.assert_allclose(found, expected, rtol=1e-15, atol=1e-16)
 
 
 @given(st.floats(1e-4, 2), st.floats(0, 5))
