@@ -29,7 +29,8 @@ _MANTISSA, _EXPONENT_OF_ONE = (1 << 52) - 1, 1023 << 52
 def logarithms(x, bits, result):
     """Fill in the logarithms of positive numbers; a loop that the compiler can vectorise.
 
-    ``bits`` are those of ``x``, as integers; what ``x`` holds is lost.
+    ``bits`` are those of ``x``, as integers; what ``x`` holds is lost. Of the mantissa m the
+    series is that of 2 artanh((m - 1) / (m + 1)).
     """
     for j in range(len(x)):
         result[j] = (bits[j] >> 52) - 1023
