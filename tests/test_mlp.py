@@ -196,7 +196,8 @@ def test_weights_count_like_repeated_rows(data):
 def test_class_weight_is_a_weight_of_each_sample(data):
     X, codes = data
     by_class = model(class_weight={c: c + 1.0 for c in np.unique(codes)}).fit(X, codes)
-    by_sample = model().fit(X, codes, sample_weight=codes + 1.0)
+    one_each = model(class_weight=dict.fromkeys(np.unique(codes), 1.0))  # starts at the odds too
+    by_sample = one_each.fit(X, codes, sample_weight=codes + 1.0)
     np.testing.assert_array_equal(by_class.predict_proba(X), by_sample.predict_proba(X))
 
 
@@ -285,4 +286,15 @@ def test_a_gpu_learns_what_the_cpu_learns(data):
     assert on_gpu.score(X, codes) == pytest.approx(on_cpu.score(X, codes), abs=0.05)
     np.testing.assert_allclose(
         pickle.loads(pickle.dumps(on_gpu)).predict_proba(X), on_gpu.predict_proba(X), rtol=1e-5
+    )
+
+
+def test_a_weighted_fit_starts_at_the_odds_of_its_classes():
+    X, y = np.zeros((12, 3)), np.repeat([0, 1], [9, 3])
+    model = TorchMLPClassifier(
+        class_weight={0: 1.0, 1: 6.0}, max_epochs=1, lr=1e-12, random_state=0
+    )
+    # Without genes, dropout and training only the offset is left: 18 to 9.
+    assert model.set_params(hidden_layers=()).fit(X, y).predict_proba(X)[0, 1] == pytest.approx(
+        2 / 3
     )

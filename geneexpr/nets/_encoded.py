@@ -80,6 +80,11 @@ class EncodedMLP(nn.Module):
         self.register_buffer("shift", torch.zeros(self.encoder.n_components, dtype=dtype))
         self.register_buffer("spread", torch.ones(self.encoder.n_components, dtype=dtype))
 
+    @property
+    def output(self):
+        """The last layer."""
+        return self.head.output
+
     def freeze(self, frozen=True):
         """Keep the encoder as it is in training, or let it go."""
         for parameter in self.encoder.parameters():

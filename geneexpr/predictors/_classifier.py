@@ -1,6 +1,7 @@
 """The base of all classifiers that train a network: labels, weights, probabilities."""
 
 import numpy as np
+import torch
 from sklearn.base import ClassifierMixin, clone
 from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
 from sklearn.utils.class_weight import compute_class_weight
@@ -205,6 +206,19 @@ class NetworkClassifier(ClassifierMixin, NetworkPredictor):
             scores[fold == k] = side._outputs(matrix)[fold == k]
         return fit_temperature(scores[used], codes[used], weight[used])
 
+    def _train(self, matrix, architecture, *, target, weight=None, **options):
+        if self.class_weight is not None and not options.get("resume"):
+            self._begin_odds = class_odds(target, weight, architecture["n_outputs"])
+        super()._train(matrix, architecture, target=target, weight=weight, **options)
+
+    def _prepare(self, module):
+        """Start the offsets of a weighted fit where its classes are: small steps go no far way."""
+        super()._prepare(module)
+        odds = vars(self).pop("_begin_odds", None)
+        if odds is not None and hasattr(module, "output"):
+            with torch.no_grad():
+                module.output.bias.copy_(torch.from_numpy(odds))
+
     def _compose(self, module, device, generator):
         net = super()._compose(module, device, generator)
         net.n_classes_ = len(self.classes_)
@@ -251,6 +265,32 @@ class NetworkClassifier(ClassifierMixin, NetworkPredictor):
     @staticmethod
     def _loss(module, output, batch):
         return nets.classification_loss(output, batch[1], batch.weight)
+
+
+def class_odds(codes, weight, n_outputs):
+    """Return the scores that a model without genes would give the classes.
+
+    Parameters
+    ----------
+    codes : array of int of shape (n_samples,)
+    weight : array of shape (n_samples,) or None
+    n_outputs : int
+        1 for two classes.
+
+    Returns
+    -------
+    array of shape (n_outputs,)
+        Log-odds of the second class, or logarithms of the shares of all, less their mean.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> class_odds(np.array([0, 0, 1]), np.array([1.0, 1.0, 2.0]), 1)
+    array([0.])
+    """
+    totals = np.bincount(codes, weight, minlength=max(2, n_outputs)).astype(np.float64)
+    logs = np.log(np.maximum(totals, 1e-9 * totals.sum()))
+    return logs[1:] - logs[0] if n_outputs == 1 else logs - logs.mean()
 
 
 def _encode(y, classes):

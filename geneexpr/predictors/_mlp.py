@@ -77,7 +77,8 @@ class TorchMLPClassifier(WithEncoder, NetworkClassifier):
         Annotation that names groups (donors); a group is never split by early stopping.
         For arrays pass ``groups=`` to ``fit``.
     class_weight : dict or "balanced", optional
-        Weight of each class.
+        Weight of each class. The offset of the output then starts at the weighted odds of the
+        classes.
     calibration : {None, "temperature"}, default=None
         "temperature" divides the scores by one number that makes probabilities as sure as
         they deserve to be [3]_. It is learned by five-fold cross-fitting: from samples that
