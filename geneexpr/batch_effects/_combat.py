@@ -54,7 +54,7 @@ class ComBatCorrector(BatchCorrector):
         depends on those with it, and the batch is assumed to have the training class mix;
         `adapt` is the alternative without either.
     allow_outcome : bool, default=False
-        Allow covariates that give ``y`` away, and a batch identical to ``y``.
+        Allow covariates that give ``y`` away, and a batch that determines ``y``.
 
     Attributes
     ----------

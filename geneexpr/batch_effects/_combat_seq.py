@@ -59,7 +59,7 @@ class ComBatSeqCorrector(BatchCorrector):
         on those with it, and the batch is assumed to have the training class mix; `adapt` is
         the alternative without either.
     allow_outcome : bool, default=False
-        Allow a condition or covariates that give ``y`` away, and a batch identical to ``y``.
+        Allow a condition or covariates that give ``y`` away, and a batch that determines ``y``.
 
     Attributes
     ----------

@@ -46,7 +46,7 @@ class LinearBatchCorrector(LocationCorrector):
         the batch is assumed to have the training class mix; `adapt` is the alternative
         without either. Of two batch keys only the first can be estimated.
     allow_outcome : bool, default=False
-        Allow covariates that give ``y`` away, and a batch identical to ``y``.
+        Allow covariates that give ``y`` away, and a batch that determines ``y``.
 
     Attributes
     ----------

@@ -42,7 +42,7 @@ class RatioCorrector(LocationCorrector):
         together (at least 10): such a row depends on those with it, and the batch is assumed
         to have the training class mix; `adapt` is the alternative without either.
     allow_outcome : bool, default=False
-        Allow covariates that give ``y`` away, and a batch identical to ``y``.
+        Allow covariates that give ``y`` away, and a batch that determines ``y``.
 
     Attributes
     ----------

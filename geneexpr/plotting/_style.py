@@ -12,13 +12,12 @@ GREEN = "#009E73"
 ORANGE = "#E69F00"
 SKY = "#56B4E9"
 PURPLE = "#CC79A7"
-YELLOW = "#F0E442"
 BLACK = "#000000"
 GREY = "#777777"
 LIGHT_GREY = "#BBBBBB"
 
 COLORS = (BLUE, ORANGE, GREEN, PURPLE, VERMILION, SKY, BLACK)
-"""Of groups, in this order; yellow is left out, since it vanishes on white."""
+"""Of groups, in this order; their yellow is left out, since it vanishes on white."""
 MARKERS = ("o", "^", "s", "D", "v", "P", "X")
 
 MANY_POINTS = 2000
