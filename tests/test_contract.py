@@ -63,8 +63,8 @@ def data(estimator):
 
 
 def apply(estimator, X, **labels):
-    """Transform, or predict probabilities or numbers where there is no transform."""
-    for method in ("transform", "predict_proba"):
+    """Transform; or give probabilities, scores or numbers where there is no transform."""
+    for method in ("transform", "predict_proba", "score_samples"):
         if hasattr(estimator, method):
             return getattr(estimator, method)(X, **labels)
     return estimator.predict(X)
@@ -83,9 +83,14 @@ def fitted(estimator, X, y, **labels):
     return clone(estimator).fit(X, y, **labels)
 
 
+def multiplies_matrices(estimator):
+    """Whether what it gives comes out of matrix products: networks, and distances in components."""
+    return hasattr(estimator, "max_epochs") or hasattr(estimator, "score_samples")
+
+
 def tolerance(estimator):
     """Networks and projections multiply matrices, whose sums BLAS orders by shape."""
-    return 1e-9 if hasattr(estimator, "max_epochs") else 1e-12
+    return 1e-9 if multiplies_matrices(estimator) else 1e-12
 
 
 @pytest.fixture
@@ -175,7 +180,7 @@ def test_row_independence(estimator, kind):
     rng = np.random.default_rng(0)
     for rows in ([5], [20, 3], list(rng.permutation(len(whole))[:11])):
         part = dense(apply(model, rows_of[rows]))
-        if hasattr(estimator, "max_epochs"):
+        if multiplies_matrices(estimator):
             np.testing.assert_allclose(part, whole[rows], rtol=1e-9, atol=1e-12)
         else:
             np.testing.assert_array_equal(part, whole[rows])
