@@ -9,6 +9,7 @@ Everywhere else a container is opaque. Samples are rows, genes are columns.
 ``annotation(X, key)``    one label a sample, by name
 ``categories(X, key)``    its levels in their order, where it is categorical
 ``gene_annotation(X, k)`` one value a gene, by name
+``annotations(X)``        all that X says of its samples, and of its genes, as DataFrames
 ``like(X, matrix)``       a new matrix in the container that came in
 ``as_frame(X, matrix)``   the same as a DataFrame with the annotations in its index
 ``scale_of(X)``           the logarithm that X records of itself, or None
@@ -281,6 +282,23 @@ def _(X, key):
             f"{name_some(X.var.columns) or 'no columns'}."
         )
     return np.asarray(X.var[key])
+
+
+@_verb
+def annotations(X):
+    """Return all annotations of the samples and all of the genes, as two DataFrames."""
+    return pd.DataFrame(), pd.DataFrame()
+
+
+@annotations.anndata
+def _(X):
+    return X.obs, X.var
+
+
+@annotations.frame
+def _(X):
+    levels = [name for name in X.index.names if name is not None]
+    return pd.DataFrame({n: X.index.get_level_values(n) for n in levels}), pd.DataFrame()
 
 
 # ------------------------------------------------------------------ and back again
