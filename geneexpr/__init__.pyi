@@ -49,6 +49,7 @@ from .evaluation import variance_partition as variance_partition
 from .explanation import GeneSetScorer as GeneSetScorer
 from .explanation import SignatureStability as SignatureStability
 from .explanation import StabilitySelector as StabilitySelector
+from .explanation import integrated_gradients as integrated_gradients
 from .explanation import over_representation as over_representation
 from .explanation import ranked_enrichment as ranked_enrichment
 from .explanation import signature_stability as signature_stability

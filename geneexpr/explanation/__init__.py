@@ -1,6 +1,7 @@
 """What a model has learned: gene sets behind it, genes that are known, genes that are stable."""
 
 from ._gene_set_scorer import GeneSetScorer
+from ._integrated_gradients import integrated_gradients
 from ._over_representation import over_representation
 from ._ranked_enrichment import ranked_enrichment
 from ._signature import validate_signature
@@ -11,6 +12,7 @@ __all__ = [
     "GeneSetScorer",
     "SignatureStability",
     "StabilitySelector",
+    "integrated_gradients",
     "over_representation",
     "ranked_enrichment",
     "signature_stability",
