@@ -1,18 +1,29 @@
 """Embedders that learned from one cohort, on another with other genes."""
 
+import re
+
+import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from sklearn.base import clone
+from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils import get_tags
 
 from geneexpr import (
     AutoencoderEmbedder,
     GeneAligner,
+    OnMatrix,
+    ScaleWarning,
     TorchMLPClassifier,
+    TorchMLPRegressor,
     VariationalAutoencoderEmbedder,
     load_model,
     save_model,
@@ -214,6 +225,16 @@ def test_a_frozen_embedder_survives_cross_validation(embedder, labelled):
     assert cross_val_score(model, X, y, cv=3, error_score="raise").mean() > 0.85
 
 
+def test_calibration_needs_no_frozen_embedder(embedder, labelled):
+    X, y = labelled
+    found = [
+        classifier(encoder, calibration="temperature", max_epochs=5).fit(X, y)
+        for encoder in (embedder, FrozenEstimator(embedder))
+    ]
+    assert found[0].temperature_ == found[1].temperature_
+    np.testing.assert_array_equal(found[0].predict_proba(X), found[1].predict_proba(X))
+
+
 def test_an_encoder_that_is_cloned_or_of_other_genes_raises(embedder, labelled):
     X, y = labelled
     with pytest.raises(NotFittedError, match=r"not fitted.*FrozenEstimator\(embedder\)"):
@@ -222,3 +243,130 @@ def test_an_encoder_that_is_cloned_or_of_other_genes_raises(embedder, labelled):
         classifier(embedder).fit(X.iloc[:, ::-1], y)
     with pytest.raises(ValueError, match="freeze must be a whole number at least 0; got -1"):
         classifier(embedder, freeze=-1).fit(X, y)
+    with pytest.raises(ValueError, match=r"encoder must be a fitted Auto.*got PCA\(\). Put other"):
+        classifier(PCA()).fit(X, y)
+
+
+# ------------------------------------------------------------------ an encoder in a regressor
+
+
+def regressor(encoder, **options):
+    options = {"hidden_layers": (), "dropout": 0, "lr": 0.05, "random_state": 0} | options
+    return TorchMLPRegressor(encoder=encoder, **options)
+
+
+@pytest.fixture(scope="module")
+def measured(loadings):
+    """Samples and two of the factors behind them, in units of their own."""
+    X = logged(loadings, 220, 5)[GENES]
+    factors = np.linalg.lstsq(loadings[:, :N_GENES].T, X.to_numpy().T, rcond=None)[0]
+    return X, np.column_stack([100 + 20 * factors[0], factors[1]])
+
+
+@pytest.mark.parametrize("freeze", [True, False, 3])
+def test_a_regressor_learns_from_components(embedder, measured, freeze, tmp_path):
+    X, y = measured
+    before = embedder.transform(X)
+    model = regressor(embedder, freeze=freeze, max_epochs=60).fit(X[:40], y[:40])
+    assert model.predict(X).shape == (220, 2)
+    assert model.score(X[40:], y[40:]) > 0.8
+    pd.testing.assert_frame_equal(embedder.transform(X), before)
+    found = model.net_.module_.encoder(torch.from_numpy(X.to_numpy())).detach().numpy()
+    assert np.array_equal(found, before.to_numpy()) == (freeze is True)
+    save_model(model, tmp_path / "model.skops")
+    again = load_model(tmp_path / "model.skops")
+    np.testing.assert_array_equal(again.predict(X), model.predict(X))
+
+
+def test_a_frozen_linear_head_is_linear_regression_on_the_components(embedder, measured):
+    X, y = measured
+    options = {"max_epochs": 1500, "batch_size": 500, "weight_decay": 0, "lr_schedule": "cosine"}
+    ours = regressor(embedder, **options).fit(X, y).predict(X)
+    z = embedder.transform(X)
+    theirs = LinearRegression().fit(z, y).predict(z)
+    np.testing.assert_allclose((ours - theirs) / y.std(0), 0, atol=1e-3)
+
+
+def test_training_of_a_regressor_goes_on_behind_its_encoder(embedder, measured):
+    X, y = measured
+    once = regressor(embedder, max_epochs=6).fit(X, y)
+    twice = regressor(embedder, max_epochs=3, warm_start=True).fit(X, y).fit(X, y)
+    np.testing.assert_array_equal(once.predict(X), twice.predict(X))
+    assert twice.partial_fit(X, y).n_epochs_ == 7
+
+
+@pytest.mark.parametrize("make", [classifier, regressor])
+def test_weights_of_zero_are_left_out_of_the_standardisation_too(make, embedder, measured):
+    X, y = measured
+    y = y if make is regressor else y[:, 0] > 100
+    weight = np.where(np.arange(220) < 150, 1.0, 0.0)
+    strange = X.mask(np.tile(weight[:, None] == 0, X.shape[1]), 1e3)
+    weighted = make(embedder, max_epochs=5).fit(strange, y, sample_weight=weight)
+    fewer = make(embedder, max_epochs=5).fit(X[:150], y[:150])
+    np.testing.assert_allclose(weighted.predict(X), fewer.predict(X), rtol=1e-7)
+
+
+# ------------------------------------------------------------------ an encoder of counts
+
+
+@pytest.fixture(scope="module", params=["variational", "autoencoder"])
+def of_counts(request, loadings):
+    X = counts(loadings, 100, 7)[GENES]
+    options = {"hidden_layers": (8,), "max_epochs": 3, "random_state": 0}
+    if request.param == "variational":
+        return X, VariationalAutoencoderEmbedder(3, **options).fit(X)
+    return X, AutoencoderEmbedder(3, loss="nb", **options).fit(X)
+
+
+def wanting_counts(make, encoder):
+    """The predictor at the end of a pipeline, with a scaler before it or not."""
+    return make_pipeline(OnMatrix(StandardScaler()), make(encoder, max_epochs=1))
+
+
+@pytest.mark.parametrize("make", [classifier, regressor])
+def test_what_is_no_count_is_refused_as_by_the_encoder(make, of_counts):
+    X, encoder = of_counts
+    y = np.arange(100) % 2
+    with pytest.raises(ValueError, match="Negative values in data passed to") as theirs:
+        encoder.transform(X - 1)
+    words = str(theirs.value).split(type(encoder).__name__)
+    expected = r"TorchMLP\w+".join(map(re.escape, words))
+    with pytest.raises(ValueError, match=expected):
+        make(encoder).fit(X - 1, y)
+    with pytest.raises(ValueError, match=r"Negative values in data passed to TorchMLP\w+: counts"):
+        wanting_counts(make, encoder).fit(X, y)
+    model = make(encoder, max_epochs=1).fit(X, y)
+    with pytest.raises(ValueError, match=expected):
+        model.predict(X - 1)
+    with pytest.warns(ScaleWarning, match=r"TorchMLP\w+ expects counts, but X holds values that"):
+        model.predict(np.log1p(X))
+    assert get_tags(model).input_tags.positive_only
+    assert not get_tags(make(None)).input_tags.positive_only
+
+
+@pytest.mark.parametrize("make", [classifier, regressor])
+def test_counts_are_read_from_the_layer_of_the_encoder(make, loadings):
+    X = counts(loadings, 100, 7)[GENES]
+    y = np.arange(100) % 2
+    X.index = X.index.astype(str)
+    both = ad.AnnData(np.log1p(X), layers={"counts": X})
+    options = {"hidden_layers": (8,), "max_epochs": 3, "random_state": 0}
+    encoder = VariationalAutoencoderEmbedder(3, layer="counts", **options).fit(both)
+    plain = VariationalAutoencoderEmbedder(3, **options).fit(X)
+    found = make(encoder, max_epochs=3).fit(both, y).predict(both)
+    np.testing.assert_array_equal(found, make(plain, max_epochs=3).fit(X, y).predict(X))
+
+
+@pytest.mark.parametrize("make", [classifier, regressor])
+def test_data_on_disk_go_through_an_encoder(make, of_counts):
+    import dask.array as da
+
+    X, encoder = of_counts
+    y = np.arange(100) % 2
+    genes = pd.DataFrame(index=GENES)
+    lazy = ad.AnnData(da.from_array(X.to_numpy(), chunks=(30, 11)), var=genes)
+    model = make(encoder, max_epochs=2).fit(lazy, y)
+    np.testing.assert_allclose(model.predict(lazy), model.predict(X), rtol=1e-6)
+    negative = ad.AnnData(da.from_array(X.to_numpy() - 1, chunks=(30, 11)), var=genes)
+    with pytest.raises(ValueError, match="Negative values in data passed to TorchMLP"):
+        model.predict(negative)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from sklearn.base import ClassifierMixin, clone
+from sklearn.base import ClassifierMixin
 from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
@@ -10,7 +10,7 @@ from sklearn.utils.validation import assert_all_finite
 
 from .. import nets
 from .._skorch_net import ClassifierNet
-from .._validation import check_choice, check_input, name_some
+from .._validation import check_choice, name_some
 from ._calibration import calibration_folds, fit_temperature
 from ._predictor import NetworkPredictor, check_weight
 
@@ -60,7 +60,7 @@ class NetworkClassifier(ClassifierMixin, NetworkPredictor):
                 "nothing of a network that training goes on with (warm_start=True). Set "
                 "calibration=None, or warm_start=False."
             )
-        matrix = check_input(self, X, reset=not resume)
+        matrix = self._values(X, reset=not resume)
         y = self._check_labels(matrix, y)
         weight = check_weight(sample_weight, matrix)
         used = slice(None) if weight is None else weight > 0
@@ -100,7 +100,7 @@ class NetworkClassifier(ClassifierMixin, NetworkPredictor):
                 "calibration=None for partial_fit."
             )
         resume = hasattr(self, "net_")
-        matrix = check_input(self, X, reset=not resume)
+        matrix = self._values(X, reset=not resume)
         y = self._check_labels(matrix, y)
         classes = self._all_classes(classes, resume)
         weight = check_weight(sample_weight, matrix)
@@ -194,7 +194,8 @@ class NetworkClassifier(ClassifierMixin, NetworkPredictor):
         )
         scores = np.empty((len(codes), architecture["n_outputs"]))
         for k in range(fold.max() + 1):
-            side = clone(self).set_params(
+            # Not a clone: that would forget what an encoder has learned.
+            side = type(self)(**self.get_params(deep=False)).set_params(
                 calibration=None, random_state=seed + k, verbose=0, warm_start=False
             )
             side._keeps_on_interrupt = False  # there is no network to keep yet

@@ -3,17 +3,28 @@
 import numpy as np
 import torch
 from sklearn.exceptions import NotFittedError
+from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 from skorch.callbacks import Callback
 
 from .._network import check_number
+from .._validation import check_input
 
 
 class WithEncoder:
     """Mixin of predictors that take an ``encoder`` and ``freeze``.
 
-    Its place is before the base class, whose ``_architecture`` it extends.
+    Its place is before the base class, whose hooks it extends.
     """
+
+    encoder, freeze = None, True  # of older model files
+
+    def _values(self, X, *, reset):
+        """Check X as the encoder does: what it reads, and whether that must be counts."""
+        if self.encoder is None:
+            return super()._values(X, reset=reset)
+        layer = getattr(self.encoder, "layer", None)
+        return check_input(self, X, reset=reset, counts=takes_counts(self.encoder), layer=layer)
 
     def _encoded(self, architecture):
         """Put the encoder before the network that these values describe, if there is one."""
@@ -53,8 +64,20 @@ class WithEncoder:
 
     def _check_settings(self):
         super()._check_settings()
+        if self.encoder is not None and not hasattr(self.encoder, "fine_tune"):
+            raise ValueError(
+                "encoder must be a fitted AutoencoderEmbedder or VariationalAutoencoderEmbedder; "
+                f"got {self.encoder!r}. Put other transformers before this "
+                f"{type(self).__name__} in a pipeline."
+            )
         if not isinstance(self.freeze, bool):
             check_number("freeze", self.freeze, least=0, whole=True)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        if self.encoder is not None and hasattr(self.encoder, "__sklearn_tags__"):
+            tags.input_tags.positive_only = takes_counts(self.encoder)
+        return tags
 
 
 class Thaw(Callback):
@@ -77,6 +100,11 @@ class Thaw(Callback):
         net.module_.freeze(False)
 
 
+def takes_counts(encoder):
+    """Tell whether an embedder is one of counts."""
+    return get_tags(encoder).input_tags.positive_only
+
+
 def check_encoder(encoder, predictor):
     """Raise where an encoder is not fitted, or was fitted on other genes.
 
@@ -92,7 +120,7 @@ def check_encoder(encoder, predictor):
     except NotFittedError:
         raise NotFittedError(
             f"The encoder of this {name} is not fitted. Fit it first; where {name} is cloned "
-            "(cross-validation, a grid, calibration) give encoder=FrozenEstimator(embedder) of "
+            "(cross-validation, a grid) give encoder=FrozenEstimator(embedder) of "
             "sklearn.frozen, or its clone forgets what the embedder learned."
         ) from None
     theirs, ours = (getattr(e, "feature_names_in_", None) for e in (encoder, predictor))

@@ -1,24 +1,10 @@
 """A multi-layer perceptron that classifies samples."""
 
-from .. import nets
 from ._classifier import NetworkClassifier
-from ._encoder import WithEncoder
+from ._perceptron import Perceptron
 
 
-def mlp_architecture(estimator, n_inputs, n_outputs):
-    """Return what an estimator's settings say of its network, as plain values."""
-    return {
-        "n_inputs": n_inputs,
-        "n_outputs": n_outputs,
-        "hidden_layers": [int(width) for width in estimator.hidden_layers],
-        "activation": estimator.activation,
-        "dropout": float(estimator.dropout),
-        "normalization": estimator.normalization,
-        "residual": bool(estimator.residual),
-    }
-
-
-class TorchMLPClassifier(WithEncoder, NetworkClassifier):
+class TorchMLPClassifier(Perceptron, NetworkClassifier):
     """Classify samples with a multi-layer perceptron, trained in PyTorch.
 
     Standardise the genes before (`StandardScaler` in the same pipeline). Arithmetic follows
@@ -87,9 +73,10 @@ class TorchMLPClassifier(WithEncoder, NetworkClassifier):
     encoder : embedder, optional
         A fitted `AutoencoderEmbedder` or `VariationalAutoencoderEmbedder`, of other and
         usually more samples; the network then works on its components. X holds what the
-        embedder takes (unstandardised), with the same genes: see its ``fine_tune``. Give
-        ``FrozenEstimator(embedder)`` of ``sklearn.frozen`` where this estimator is cloned (in
-        cross-validation, grids and calibration), or the clone forgets what was learned.
+        embedder takes (unstandardised; counts where it takes counts, from its ``layer``), with
+        the same genes: see its ``fine_tune``. Give ``FrozenEstimator(embedder)`` of
+        ``sklearn.frozen`` where this estimator is cloned (in cross-validation and grids), or
+        the clone forgets what was learned.
     freeze : bool or int, default=True
         Whether the encoder stays as it is; False lets it learn with the rest, a number lets it
         learn after as many epochs.
@@ -222,11 +209,3 @@ class TorchMLPClassifier(WithEncoder, NetworkClassifier):
         self.callbacks = callbacks
         self.warm_start = warm_start
         self.verbose = verbose
-
-    def _architecture(self, n_inputs, n_outputs):
-        return self._encoded(mlp_architecture(self, n_inputs, n_outputs))
-
-    @staticmethod
-    def _build(dtype, generator, **architecture):
-        network = nets.EncodedMLP if "encoder" in architecture else nets.MLP
-        return network(**architecture, dtype=dtype, generator=generator)

@@ -1,11 +1,10 @@
 """A multi-layer perceptron that predicts numbers."""
 
-from .. import nets
-from ._mlp import mlp_architecture
+from ._perceptron import Perceptron
 from ._regressor import NetworkRegressor
 
 
-class TorchMLPRegressor(NetworkRegressor):
+class TorchMLPRegressor(Perceptron, NetworkRegressor):
     """Predict numbers from expression with a multi-layer perceptron, trained in PyTorch.
 
     Several targets are learned by one network, which shares its hidden layers among them. Each
@@ -69,6 +68,16 @@ class TorchMLPRegressor(NetworkRegressor):
     loss : {"mse", "huber"}, default="mse"
         Mean squared error, or Huber's, which grows straight from one standard deviation of
         the target on and so bears outliers among targets.
+    encoder : embedder, optional
+        A fitted `AutoencoderEmbedder` or `VariationalAutoencoderEmbedder`, of other and
+        usually more samples; the network then works on its components. X holds what the
+        embedder takes (unstandardised; counts where it takes counts, from its ``layer``), with
+        the same genes: see its ``fine_tune``. Give ``FrozenEstimator(embedder)`` of
+        ``sklearn.frozen`` where this estimator is cloned (in cross-validation and grids), or
+        the clone forgets what was learned.
+    freeze : bool or int, default=True
+        Whether the encoder stays as it is; False lets it learn with the rest, a number lets it
+        learn after as many epochs.
     device : {"auto", "cpu", "cuda", "mps"}, default="auto"
         "auto" takes an accelerator where there is one.
     precision : {"auto", "full", "bf16"}, default="auto"
@@ -159,6 +168,8 @@ class TorchMLPRegressor(NetworkRegressor):
         patience=10,
         group_key=None,
         loss="mse",
+        encoder=None,
+        freeze=True,
         device="auto",
         precision="auto",
         random_state=None,
@@ -183,16 +194,11 @@ class TorchMLPRegressor(NetworkRegressor):
         self.patience = patience
         self.group_key = group_key
         self.loss = loss
+        self.encoder = encoder
+        self.freeze = freeze
         self.device = device
         self.precision = precision
         self.random_state = random_state
         self.callbacks = callbacks
         self.warm_start = warm_start
         self.verbose = verbose
-
-    def _architecture(self, n_inputs, n_outputs):
-        return mlp_architecture(self, n_inputs, n_outputs)
-
-    @staticmethod
-    def _build(dtype, generator, **architecture):
-        return nets.MLP(**architecture, dtype=dtype, generator=generator)

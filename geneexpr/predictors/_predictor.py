@@ -46,7 +46,11 @@ class NetworkPredictor(NetworkEstimator):
     def _forward(self, X, finish):
         """Give what ``finish`` makes of the module's output, for all rows."""
         check_is_fitted(self)
-        return self._outputs(check_input(self, X, reset=False), finish)
+        return self._outputs(self._values(X, reset=False), finish)
+
+    def _values(self, X, *, reset):
+        """Return the checked matrix of X."""
+        return check_input(self, X, reset=reset)
 
     def _outputs(self, matrix, finish=lambda output: output):
         module = self.net_.module_

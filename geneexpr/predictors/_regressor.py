@@ -6,7 +6,7 @@ from sklearn.utils import check_array, check_consistent_length
 
 from .. import nets
 from .._skorch_net import RegressorNet
-from .._validation import check_choice, check_input
+from .._validation import check_choice
 from ._predictor import NetworkPredictor, check_weight
 
 
@@ -112,7 +112,7 @@ class NetworkRegressor(RegressorMixin, MultiOutputMixin, NetworkPredictor):
         return y if self._many_targets else y[:, 0]
 
     def _learn_from(self, X, y, sample_weight, *, resume, **options):
-        matrix = check_input(self, X, reset=not resume)
+        matrix = self._values(X, reset=not resume)
         y = self._check_target(matrix, y)
         weight = check_weight(sample_weight, matrix)
         many, y = y.ndim == 2, y.reshape(len(y), -1)
