@@ -2,27 +2,47 @@
 
 from ._batch_auc import batch_auc
 from ._batch_effect_report import BatchEffectReport, batch_effect_report
+from ._card_spec import UntrustedCardError
+from ._conformal import ConformalClassifier
+from ._conformal_regressor import ConformalRegressor
 from ._confounding import ConfoundingReport, confounding_report
+from ._coverage import coverage_report
+from ._distribution_guard import DistributionGuard
 from ._kbet import kbet
 from ._leakage_audit import LeakageAudit, leakage_audit
 from ._lisi import lisi
+from ._model_card import ModelCard, load_card, model_card
+from ._performance import metric_intervals, performance_report
 from ._pvca import pvca
+from ._reproduce import Reproduction, reproduce
 from ._silhouette import batch_silhouette
 from ._split_by import SplitBy
 from ._variance_partition import variance_partition
 
 __all__ = [
     "BatchEffectReport",
+    "ConformalClassifier",
+    "ConformalRegressor",
     "ConfoundingReport",
+    "DistributionGuard",
     "LeakageAudit",
+    "ModelCard",
+    "Reproduction",
     "SplitBy",
+    "UntrustedCardError",
     "batch_auc",
     "batch_effect_report",
     "batch_silhouette",
     "confounding_report",
+    "coverage_report",
     "kbet",
     "leakage_audit",
     "lisi",
+    "load_card",
+    "metric_intervals",
+    "model_card",
+    "performance_report",
     "pvca",
+    "reproduce",
     "variance_partition",
 ]
