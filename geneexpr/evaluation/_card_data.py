@@ -109,8 +109,7 @@ def _of_csr(block):
     block.sum_duplicates()
     ends = block.indptr
     return [
-        _digest(block.indices[start:stop], block.data[start:stop])
-        for start, stop in pairwise(ends)
+        _digest(block.indices[start:stop], block.data[start:stop]) for start, stop in pairwise(ends)
     ]
 
 

@@ -19,7 +19,7 @@ def to_markdown(title, subtitle, sections):
     -------
     str
     """
-    parts = [f"# {plain(title)}", plain(subtitle)]
+    parts = [f"# {plain(title)}", _sentence(subtitle)]
     for section in sections:
         parts.append(f"## {plain(section.title)}")
         parts += map(_block, section.blocks)
@@ -36,8 +36,12 @@ def plain(text):
     """
     text = " ".join(str(text).split())
     text = _SPECIAL.sub(r"\\\1", text)
-    text = re.sub(r"(?<=\w)\\_(?=\w)", "_", text)  # inside of a word it is no markup
-    return re.sub(r"^(\d+)([.)])|^([-+])(?=\s)", lambda m: _inert(m), text)
+    return re.sub(r"(?<=\w)\\_(?=\w)", "_", text)  # inside of a word it is no markup
+
+
+def _sentence(text):
+    """Escape a text that begins a line, where a number with a dot would begin a list."""
+    return re.sub(r"^(\d+)([.)])(?=\s)|^([-+])(?=\s)", _inert, plain(text))
 
 
 def _inert(match):
@@ -46,10 +50,10 @@ def _inert(match):
 
 def _block(block):
     if isinstance(block, Points):
-        return "\n".join(f"- {plain(item)}" for item in block.items)
+        return "\n".join(f"- {_sentence(item)}" for item in block.items)
     if isinstance(block, Table):
         return _table(block)
-    return plain(block)
+    return _sentence(block)
 
 
 def _table(table):

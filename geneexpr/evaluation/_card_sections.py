@@ -147,15 +147,18 @@ def _limits(record):
 def _steps(record):
     parts = []
     for path, node in walk(record["pipeline"]):
-        if not isinstance(node, dict) or node.get("kind") != "object":
-            continue
-        rows = [
-            [name, _parameter(value), "" if name in node["changed"] else "default"]
-            for name, value in node["params"].items()
-        ]
-        name = f"{path}: {node['class']}" if path else node["class"]
-        parts.append(Table(name, ["parameter", "value", ""], rows))
+        if isinstance(node, dict) and node.get("kind") == "object":
+            name = f"{path}: {node['class']}" if path else node["class"]
+            parts.append(Table(name, ["parameter", "value"], _parameters(node)))
     return parts
+
+
+def _parameters(node):
+    """Return a row for each parameter that was set, and one for all that were not."""
+    params, changed = node["params"], node["changed"]
+    rows = [[name, _parameter(params[name])] for name in changed]
+    left = [f"{name}={_parameter(value)}" for name, value in params.items() if name not in changed]
+    return [*rows, ["(at their defaults)", ", ".join(left)]] if left else rows
 
 
 def _parameter(value):
