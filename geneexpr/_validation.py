@@ -31,6 +31,7 @@ from ._options import check_number as check_number
 from ._warning_classes import BatchWarning as BatchWarning
 from ._warning_classes import GeneExpressionWarning as GeneExpressionWarning
 from ._warning_classes import ModelFileWarning as ModelFileWarning
+from ._warning_classes import OutOfDistributionWarning as OutOfDistributionWarning
 from ._warning_classes import ScaleWarning, SelectionWarning, ZeroDepthWarning
 from ._warning_classes import TrendWarning as TrendWarning
 

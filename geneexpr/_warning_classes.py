@@ -35,3 +35,7 @@ class TrendWarning(GeneExpressionWarning):
 
 class ModelFileWarning(GeneExpressionWarning):
     """A model file was written by another version."""
+
+
+class OutOfDistributionWarning(GeneExpressionWarning):
+    """A sample to predict does not look like those that the model was trained on."""

@@ -7,16 +7,29 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 from sklearn.base import BaseEstimator
-from sklearn.ensemble import ExtraTreesClassifier
+from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import get_tags
 
 import geneexpr
 import geneexpr.io
+from geneexpr import ToArray
 
 N_SAMPLES, N_GENES = 36, 24
 
 REQUIRED = {
+    "ConformalClassifier": {
+        "estimator": make_pipeline(ToArray(), ExtraTreesClassifier(5, max_depth=3, random_state=0)),
+        "level": 0.8,
+    },
+    "ConformalRegressor": {
+        "estimator": make_pipeline(ToArray(), ExtraTreesRegressor(5, max_depth=3, random_state=0)),
+        "level": 0.8,
+    },
+    "DistributionGuard": {
+        "estimator": make_pipeline(ToArray(), ExtraTreesClassifier(5, max_depth=3, random_state=0)),
+    },
     "GeneSetScorer": {"gene_sets": None},
     "OnMatrix": {"transformer": StandardScaler()},
     "RMANormalizer": {"probe_sets": None},
@@ -59,6 +72,12 @@ VARIANTS = {
         {"batch_key": "batch", "covariate_keys": ("age",)},
         {"batch_key": "batch", "shrink": True},
     ],
+    "ConformalClassifier": [
+        {},
+        {"method": "split", "cv": 2, "conformity_score": "aps", "level": 0.5},
+        {"group_key": "age", "per_class": True},
+    ],
+    "ConformalRegressor": [{}, {"method": "split", "cv": 2, "level": 0.5}],
     "DifferentialExpressionSelector": [
         {"n_genes": 7},
         {"min_log2_fold_change": 0.1, "trend": True, "robust": True},
@@ -67,6 +86,7 @@ VARIANTS = {
         {"n_genes": 7, "method": "voom"},
         {"n_genes": 7, "method": "wald"},
     ],
+    "DistributionGuard": [{}, {"method": "knn"}, {"space": "input", "n_components": 2}],
     "GeneAligner": [{}, {"missing": "mean"}],
     "GeneSetScorer": [{}, {"method": "mean_z"}, {"method": "singscore"}],
     "HighlyVariableGenes": [
@@ -164,7 +184,7 @@ def for_contract():
     for name, cls in public_estimators().items():
         for options in VARIANTS.get(name, [{}]):
             said = ",".join(f"{key}={value}" for key, value in options.items())
-            estimator = cls(**REQUIRED.get(name, {}), **options)
+            estimator = cls(**{**REQUIRED.get(name, {}), **options})
             pairs.append((f"{name}({said})", estimator))
     return pairs
 
@@ -274,6 +294,7 @@ def carries(estimator, kind):
     """Tell whether containers of this kind can hold what the estimator needs."""
     keys = estimator.get_params(deep=False)
     named = keys.get("condition") not in (None, "y") or keys.get("design") is not None
+    named = named or keys.get("group_key") is not None
     return not named or kind not in MEMORY[:4]
 
 

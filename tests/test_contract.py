@@ -31,6 +31,7 @@ CASES = for_contract()
 pytestmark = [  # a small cohort, and values of any scale
     pytest.mark.filterwarnings("ignore::geneexpr.ScaleWarning"),
     pytest.mark.filterwarnings("ignore::geneexpr.TrendWarning"),
+    pytest.mark.filterwarnings("ignore::geneexpr.OutOfDistributionWarning"),
 ]
 
 
