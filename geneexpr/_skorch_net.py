@@ -124,6 +124,7 @@ class Net(NeuralNet):
     def learn(self, train, valid, epochs):
         """Train for some epochs, until a callback stops it or the user interrupts it."""
         self.notify("on_train_begin", X=train, y=None)
+        before = len(self.history)
         try:
             for _ in range(epochs):
                 self._run_epoch(train, valid)
@@ -134,9 +135,11 @@ class Net(NeuralNet):
                 raise
             done = len(self.history) - 1
             del self.history[done:]
+            judged = valid is not None and done > before
             warnings.warn(
-                f"Training was interrupted in epoch {done + 1}; the best weights of the epochs "
-                "before are kept.",
+                f"Training was interrupted in epoch {done + 1}; the "
+                + ("best weights of the epochs before" if judged else "weights as they were then")
+                + " are kept.",
                 GeneExpressionWarning,
                 stacklevel=4,
             )

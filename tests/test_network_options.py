@@ -1,19 +1,12 @@
 """Options of the networks: normalisation, gene selection, schedules, clipping, calibration."""
 
-import os
-import subprocess
-import sys
-
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from scipy.special import expit
-from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.feature_selection import SelectFromModel
 from sklearn.linear_model import Lasso
-from sklearn.model_selection import HalvingRandomSearchCV
-from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from skorch.callbacks import Callback, Freezer
 
@@ -375,57 +368,3 @@ def test_an_interruption_of_the_cross_fitting_ends_the_fit(data):
     with pytest.raises(KeyboardInterrupt):
         model.fit(*data)
     assert not hasattr(model, "net_")
-
-
-# ------------------------------------------------------------------ search
-
-
-def test_halving_random_search(data):
-    X, y = data
-    pipe = make_pipeline(StandardScaler(), classifier())
-    space = {
-        "torchmlpclassifier__activation": ["tanh", "relu"],
-        "torchmlpclassifier__normalization": [None, "layer"],
-        "torchmlpclassifier__hidden_layers": [(), (8,), (8, 8)],
-    }
-    search = HalvingRandomSearchCV(
-        pipe,
-        space,
-        resource="torchmlpclassifier__max_epochs",
-        max_resources=9,
-        min_resources=1,
-        random_state=0,
-        cv=2,
-        error_score="raise",
-    ).fit(X, y)
-    assert search.best_params_["torchmlpclassifier__max_epochs"] == 9
-    assert search.score(X, y) > 0.7
-
-
-WORKERS = """
-import joblib, torch
-from joblib import Parallel, delayed
-from geneexpr import TorchMLPClassifier
-import numpy as np
-
-def threads(seed):
-    rng = np.random.default_rng(seed)
-    TorchMLPClassifier((4,), max_epochs=1).fit(rng.normal(size=(20, 3)), np.arange(20) % 2)
-    return torch.get_num_threads()
-
-if __name__ == "__main__":
-    n = Parallel(n_jobs=2)(delayed(threads)(seed) for seed in range(4))
-    print(max(n), max(1, joblib.cpu_count() // 2))
-"""
-
-
-def test_two_workers_share_the_processors(tmp_path):
-    script = tmp_path / "workers.py"
-    script.write_text(WORKERS)
-    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-    free = {name: value for name, value in os.environ.items() if name not in names}
-    out = subprocess.run(
-        [sys.executable, script], capture_output=True, text=True, check=True, env=free
-    )
-    most, share = map(int, out.stdout.split())
-    assert most <= share
