@@ -300,8 +300,8 @@ def _units(groups, n, method):
     codes, found = pd.factorize(groups)
     if len(found) < 2:
         raise ValueError(
-            f"groups holds one group only ({name_some(found)}); donors are drawn for the intervals, so "
-            "at least two are needed."
+            f"groups holds one group only ({name_some(found)}); donors are drawn for the "
+            "intervals, so at least two are needed."
         )
     return codes, len(found)
 
