@@ -1,6 +1,7 @@
 """What a model has learned: gene sets behind it, genes that are known, genes that are stable."""
 
 from ._gene_set_scorer import GeneSetScorer
+from ._instance import InstanceExplanation, explain_instance
 from ._integrated_gradients import integrated_gradients
 from ._over_representation import over_representation
 from ._ranked_enrichment import ranked_enrichment
@@ -10,8 +11,10 @@ from ._stability_selector import StabilitySelector
 
 __all__ = [
     "GeneSetScorer",
+    "InstanceExplanation",
     "SignatureStability",
     "StabilitySelector",
+    "explain_instance",
     "integrated_gradients",
     "over_representation",
     "ranked_enrichment",
