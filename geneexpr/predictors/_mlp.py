@@ -124,6 +124,12 @@ class TorchMLPClassifier(Perceptron, NetworkClassifier):
     Ctrl-C ends the training, not the program: the best weights so far are kept, with a
     warning. A loss that is NaN or infinite raises and says what to try.
 
+    ``class_weight`` and ``sample_weight`` weigh the loss alike, but only ``class_weight`` lets
+    the offset of the output start at the weighted odds of the classes (the product of both
+    weights, where both are given). With ``sample_weight`` alone it starts where it does
+    without weights, and training has to find the way; so the same weights, given once by
+    class and once by sample, give networks that are close and not equal.
+
     See Also
     --------
     TorchMLPRegressor : Predicts numbers.
