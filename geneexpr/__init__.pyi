@@ -43,6 +43,7 @@ from .evaluation import LeakageAudit as LeakageAudit
 from .evaluation import ModelCard as ModelCard
 from .evaluation import Reproduction as Reproduction
 from .evaluation import SplitBy as SplitBy
+from .evaluation import SubgroupReport as SubgroupReport
 from .evaluation import UntrustedCardError as UntrustedCardError
 from .evaluation import batch_auc as batch_auc
 from .evaluation import batch_effect_report as batch_effect_report
@@ -58,12 +59,14 @@ from .evaluation import model_card as model_card
 from .evaluation import performance_report as performance_report
 from .evaluation import pvca as pvca
 from .evaluation import reproduce as reproduce
+from .evaluation import subgroup_report as subgroup_report
 from .evaluation import variance_partition as variance_partition
 from .explanation import GeneSetScorer as GeneSetScorer
 from .explanation import InstanceExplanation as InstanceExplanation
 from .explanation import SignatureStability as SignatureStability
 from .explanation import StabilitySelector as StabilitySelector
 from .explanation import explain_instance as explain_instance
+from .explanation import grouped_permutation_importance as grouped_permutation_importance
 from .explanation import integrated_gradients as integrated_gradients
 from .explanation import over_representation as over_representation
 from .explanation import ranked_enrichment as ranked_enrichment

@@ -74,7 +74,7 @@ VARIANTS = {
     ],
     "ConformalClassifier": [
         {},
-        {"method": "split", "cv": 2, "conformity_score": "aps", "level": 0.5},
+        {"method": "split", "cv": 2, "level": 0.5},
         {"group_key": "age", "per_class": True},
     ],
     "ConformalRegressor": [{}, {"method": "split", "cv": 2, "level": 0.5}],

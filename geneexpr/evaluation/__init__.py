@@ -17,6 +17,7 @@ from ._pvca import pvca
 from ._reproduce import Reproduction, reproduce
 from ._silhouette import batch_silhouette
 from ._split_by import SplitBy
+from ._subgroup_report import SubgroupReport, subgroup_report
 from ._variance_partition import variance_partition
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "ModelCard",
     "Reproduction",
     "SplitBy",
+    "SubgroupReport",
     "UntrustedCardError",
     "batch_auc",
     "batch_effect_report",
@@ -44,5 +46,6 @@ __all__ = [
     "performance_report",
     "pvca",
     "reproduce",
+    "subgroup_report",
     "variance_partition",
 ]

@@ -129,14 +129,18 @@ class ConformalClassifier(ClassifierMixin, Conformal):
         Folds. An integer: shuffled, classes in equal shares, groups kept together.
     conformity_score : {"lac", "aps", "top_k"}, default="lac"
         - ``"lac"``: one minus the probability of the class; the smallest sets on average [1]_.
-          A set can be empty: no class looks like this sample.
         - ``"aps"``: the probability of all classes at least as likely; hard samples get larger
-          sets, never an empty one [2]_.
-        - ``"top_k"``: the rank of the class; all sets have the same size.
+          sets [2]_. For three classes and more.
+        - ``"top_k"``: the rank of the class; all sets have the same size. For three classes and
+          more.
     per_class : bool, default=False
         Promise the level within each class: a limit for each, from its own samples. Otherwise
         a rare class can be missed often without a difference to the average. A class with too
         few samples to set a limit (10 or less at level 0.9) is in every set.
+    allow_empty : bool, default=False
+        Leave sets empty where every class can be ruled out. A model that is right more often
+        than the level has to give some: with 99 of 100 right, nine sets of a hundred are empty
+        at level 0.9. Otherwise the likeliest class is put into them, and the level is exceeded.
     group_key : str, optional
         The annotation, such as a donor, whose samples are never in two folds.
     random_state : int, RandomState or None, default=0
@@ -161,7 +165,8 @@ class ConformalClassifier(ClassifierMixin, Conformal):
     Raises
     ------
     ValueError
-        For fewer samples to calibrate on than the level asks for: 11 at 0.9, 21 at 0.95.
+        For fewer samples to calibrate on than the level asks for: 11 at 0.9, 21 at 0.95; for a
+        score that needs more than two classes.
     TypeError
         For an estimator without ``predict_proba``.
     ImportError
@@ -206,6 +211,7 @@ class ConformalClassifier(ClassifierMixin, Conformal):
         cv=5,
         conformity_score="lac",
         per_class=False,
+        allow_empty=False,
         group_key=None,
         random_state=0,
         n_jobs=None,
@@ -216,6 +222,7 @@ class ConformalClassifier(ClassifierMixin, Conformal):
         self.cv = cv
         self.conformity_score = conformity_score
         self.per_class = per_class
+        self.allow_empty = allow_empty
         self.group_key = group_key
         self.random_state = random_state
         self.n_jobs = n_jobs
@@ -247,14 +254,18 @@ class ConformalClassifier(ClassifierMixin, Conformal):
             Whether the class is in the set; indexed by sample, a column a class.
         """
         check_is_fitted(self)
+        probabilities = self._predictions(X)
         sets = prediction_sets(
-            self._predictions(X),
+            probabilities,
             self.calibration_predictions_,
             self.calibration_outcomes_,
             level=self.level,
             conformity_score=self.conformity_score,
             per_class=self.per_class,
         )
+        if not self.allow_empty:
+            empty = np.flatnonzero(~sets.any(axis=1))
+            sets[empty, probabilities[empty].argmax(axis=1)] = True
         return pd.DataFrame(sets, index=sample_names(X), columns=self.classes_)
 
     def _covered(self, X, y):
@@ -282,6 +293,11 @@ class ConformalClassifier(ClassifierMixin, Conformal):
             raise ValueError(
                 f"ConformalClassifier needs samples of at least 2 classes; got 1 class: "
                 f"{classes[0]!r}."
+            )
+        if len(classes) == 2 and self.conformity_score != "lac":
+            raise ValueError(
+                f"conformity_score={self.conformity_score!r} is for three classes and more; y has "
+                f"{classes[0]!r} and {classes[1]!r}. Use conformity_score='lac'."
             )
         return Outcome(y, codes, classes)
 
