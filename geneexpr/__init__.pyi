@@ -12,6 +12,7 @@ from . import plotting as plotting
 from . import predictors as predictors
 from . import selection as selection
 from ._validation import BatchWarning as BatchWarning
+from ._validation import ExplanationWarning as ExplanationWarning
 from ._validation import GeneExpressionWarning as GeneExpressionWarning
 from ._validation import ModelFileWarning as ModelFileWarning
 from ._validation import OutOfDistributionWarning as OutOfDistributionWarning
@@ -61,10 +62,12 @@ from .evaluation import pvca as pvca
 from .evaluation import reproduce as reproduce
 from .evaluation import subgroup_report as subgroup_report
 from .evaluation import variance_partition as variance_partition
+from .explanation import Explanation as Explanation
 from .explanation import GeneSetScorer as GeneSetScorer
 from .explanation import InstanceExplanation as InstanceExplanation
 from .explanation import SignatureStability as SignatureStability
 from .explanation import StabilitySelector as StabilitySelector
+from .explanation import explain as explain
 from .explanation import explain_instance as explain_instance
 from .explanation import grouped_permutation_importance as grouped_permutation_importance
 from .explanation import integrated_gradients as integrated_gradients

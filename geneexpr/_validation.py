@@ -29,6 +29,7 @@ from ._options import check_choice as check_choice
 from ._options import check_keys as check_keys
 from ._options import check_number as check_number
 from ._warning_classes import BatchWarning as BatchWarning
+from ._warning_classes import ExplanationWarning as ExplanationWarning
 from ._warning_classes import GeneExpressionWarning as GeneExpressionWarning
 from ._warning_classes import ModelFileWarning as ModelFileWarning
 from ._warning_classes import OutOfDistributionWarning as OutOfDistributionWarning

@@ -37,5 +37,9 @@ class ModelFileWarning(GeneExpressionWarning):
     """A model file was written by another version."""
 
 
+class ExplanationWarning(GeneExpressionWarning):
+    """An explanation rests on little, or does not add up to what it explains."""
+
+
 class OutOfDistributionWarning(GeneExpressionWarning):
     """A sample to predict does not look like those that the model was trained on."""

@@ -1,0 +1,153 @@
+"""SHAP values of our networks: gradients behind the first layer, where they cost little."""
+
+import numpy as np
+
+from .._blocks import BLOCK_BYTES
+from ._layers import has_secants, open_network, path_slopes, secant_slopes
+from ._linear_path import pulled_back
+from ._suffix import blocks
+
+_PAIRS = 2**14
+"""Pairs of a sample and a row of the background that are taken through the network at once."""
+_TILE = 2**11
+"""Genes whose products stay in the cache together."""
+_MAX_NODES = 256
+_TOLERANCE = 1e-6
+
+
+def is_network(model):
+    """Tell whether a predictor composes one of our networks."""
+    return hasattr(getattr(model, "net_", None), "module_") and hasattr(model, "architecture_")
+
+
+def network_values(suffix, matrix, background):
+    r"""Return SHAP values of a perceptron, averaged over a background.
+
+    For a sample x and a row b of the background, the first layer sees
+    :math:`W^\top (x - b)`, and what follows is a small network of its units. Slopes
+    m(x, b) of the outputs in these units, by the rescale rule of DeepLIFT (exact mean
+    gradients where there is one hidden layer; by quadrature along the path where a layer
+    normalisation couples units), give
+
+    .. math:: \phi_g(x) = \frac{1}{B} \sum_b (x_g - b_g) \, W_g^\top m(x, b),
+
+    which adds up to the difference of the outputs, exactly. Only the last product touches all
+    genes; it is one matrix product of the background and the slopes a sample.
+
+    Parameters
+    ----------
+    suffix : Suffix
+        With a linear core.
+    matrix, background : matrix of shape (n_samples, n_genes), (n_background, n_genes)
+        In gene space.
+
+    Returns
+    -------
+    array of shape (n_samples, n_genes, n_outputs)
+        In units of the margin.
+
+    References
+    ----------
+    Lundberg, Lee (2017), "A unified approach to interpreting model predictions", NeurIPS,
+    doi:10.48550/arXiv.1705.07874.
+    """
+    opened = open_network(suffix.model.net_.module_)
+    genes = pulled_back(suffix, opened.weights, genes=False).astype(opened.weights.dtype)
+    beside = np.concatenate([suffix.through_genes(block) for block in blocks(background)])
+    units = opened.units(suffix.through_core(beside))
+    beside = opened.seen(beside)
+    center = beside.mean(axis=0)
+    beside = np.ascontiguousarray((beside - center).T, dtype=genes.dtype)
+    scale = output_scale(suffix.model)
+    result = np.zeros((len(scale), matrix.shape[0], len(suffix.genes)), dtype=genes.dtype)
+    start = 0
+    for block in blocks(matrix, n_bytes=_block_bytes(matrix.shape[1], len(units))):
+        dense = suffix.through_genes(block)
+        slopes = _slopes(opened.rest, opened.units(suffix.through_core(dense)), units)
+        slopes = (slopes * scale[:, None, None, None]).astype(genes.dtype)
+        dense = opened.seen(dense) - center
+        for output, of_output in enumerate(slopes):
+            rows = slice(start, start + len(dense))
+            result[output, rows, suffix.kept] = _shares(dense, beside, genes, of_output).T
+        start += len(dense)
+    return np.moveaxis(result, 0, 2)
+
+
+def can_open(suffix):
+    """Tell whether the network behind these steps is one that `network_values` knows."""
+    opened = open_network(suffix.model.net_.module_)
+    return suffix.mixes and opened is not None and (opened.preface is None or not suffix.core)
+
+
+def _block_bytes(n_genes, n_background):
+    rows = max(1, _PAIRS // n_background)
+    return min(BLOCK_BYTES, rows * n_genes * 8)
+
+
+def output_scale(model):
+    """Return what the outputs of the network are multiplied by to give the margin."""
+    if hasattr(model, "target_scale_"):
+        return np.atleast_1d(model.target_scale_).astype(np.float64)
+    n_outputs = model.architecture_["n_outputs"]
+    return np.full(n_outputs, 1 / float(getattr(model, "temperature_", 1.0)))
+
+
+def _slopes(rest, units, beside):
+    """Return the slopes of every pair, an array of shape (n_outputs, n, n_background, h)."""
+    import torch
+
+    ends, starts = torch.from_numpy(units)[:, None], torch.from_numpy(beside)[None]
+    ends, starts = torch.broadcast_tensors(ends, starts)
+    if has_secants(rest):
+        return secant_slopes(rest, ends, starts).numpy()
+    shape, width = ends.shape, ends.shape[2]
+    ends, starts = ends.reshape(-1, width), starts.reshape(-1, width)
+    with torch.no_grad():
+        gap = _through(rest, ends) - _through(rest, starts)
+    n_nodes = 8
+    while True:
+        slopes = path_slopes(rest, ends, starts, n_nodes=n_nodes)
+        error = ((slopes * (ends - starts)).sum(dim=2).T - gap).abs().max()
+        if error <= _TOLERANCE * max(1.0, float(gap.abs().max())) or n_nodes >= _MAX_NODES:
+            return slopes.reshape(-1, *shape).numpy()
+        n_nodes *= 2
+
+
+def _through(layers, x):
+    for layer in layers:
+        x = layer(x)
+    return x
+
+
+def _shares(rows, beside, genes, slopes):
+    """Return the mean over the background of ``(x - b) * (genes @ m(x, b))``.
+
+    Parameters
+    ----------
+    rows : array of shape (n, n_genes)
+    beside : array of shape (n_genes, n_background)
+        The background, transposed; both less its mean.
+    genes : array of shape (n_genes, h)
+        Weights.
+    slopes : array of shape (n, n_background, h)
+
+    Returns
+    -------
+    array of shape (n, n_genes)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rows, beside = np.array([[3.0]]), np.array([[1.0, -1.0]])
+    >>> _shares(rows, beside, np.array([[2.0]]), np.array([[[1.0], [1.0]]]))
+    array([[6.]])
+    """
+    result = rows * (slopes.mean(axis=1) @ genes.T)
+    n_background = beside.shape[1]
+    for start in range(0, len(genes), _TILE):
+        tile = slice(start, start + _TILE)
+        of_tile, background = genes[tile], beside[tile]
+        for row, of_row in enumerate(slopes):
+            part = np.einsum("gh,gh->g", background @ of_row, of_tile)
+            result[row, tile] -= part / n_background
+    return result
