@@ -161,3 +161,21 @@ def test_errors(data):
         DifferentialExpressionSelector().fit(X, [None, *y[1:]])
     with pytest.raises(ValueError, match="The condition has one level only, 'case'"):
         DifferentialExpressionSelector().fit(X, np.repeat("case", 40))
+
+
+class TestCovariatesBesideAnArray:
+    def test_a_mapping_and_a_frame_are_read_by_name(self):
+        rng = np.random.default_rng(0)
+        X, y = rng.normal(size=(24, 30)), np.repeat([0, 1], 12)
+        age, sex = rng.normal(size=24), rng.choice(["f", "m"], 24)
+        design = np.column_stack([age, sex == "m"])
+        given = ({"age": age, "sex": sex}, pd.DataFrame({"age": age, "sex": sex}), design)
+        fits = [DifferentialExpressionSelector(alpha=1).fit(X, y, covariates=c) for c in given]
+        for fit in fits[1:]:
+            np.testing.assert_allclose(fit.p_values_, fits[0].p_values_, rtol=1e-10)
+
+    def test_keys_and_columns_are_not_mixed(self):
+        X = pd.DataFrame(np.ones((4, 2)), columns=["a", "b"])
+        model = DifferentialExpressionSelector(covariate_keys=["age"])
+        with pytest.raises(ValueError, match=r"Got both covariate_keys=\['age'\] and covariates="):
+            model.fit(X, [0, 0, 1, 1], covariates=[1, 2, 3, 4])

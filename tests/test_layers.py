@@ -19,6 +19,7 @@ PRIVATE = [
     "_blocks",
     "_warning_classes",
     "_validation",
+    "_covariates",
     "_base",
     "_skorch_net",
     "_network",

@@ -10,10 +10,10 @@ from sklearn.utils.multiclass import type_of_target
 from .._base import GeneTransformer
 from .._blocks import fold
 from .._containers import mark_corrected, name_some
+from .._covariates import as_text, code_covariates, codes_among, covariate_columns, design_matrix
 from .._validation import BatchWarning, ScaleWarning, check_choice, labels_of
 from ..stats import estimable_genes, merge_moments, summarise_batches
 from ._guards import check_confounding, check_outcome
-from ._labels import as_text, code_covariates, codes_among, covariate_columns, design_matrix
 
 MIN_ROWS = 10
 """Fewest rows that a new batch is estimated from."""

@@ -8,9 +8,10 @@ import numpy as np
 import scipy.sparse as sp
 
 from .._containers import name_some
+from .._covariates import text_of
 from .._validation import BatchWarning
 from ._base import BatchCorrector
-from ._labels import class_shares, text_of
+from ._labels import class_shares
 from ._location_scale import (
     LocationScale,
     correct_rows,

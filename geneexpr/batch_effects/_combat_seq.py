@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from .._containers import name_some
+from .._covariates import as_text, covariate_columns
 from .._validation import labels_of, warn_zero_depth
 from ._base import BatchCorrector
 from ._count_batch_fit import (
@@ -15,7 +16,7 @@ from ._count_batch_fit import (
     to_training_mix,
 )
 from ._count_batches import CountBatches, correct_counts, depths_of
-from ._labels import as_text, class_shares, covariate_columns
+from ._labels import class_shares
 
 
 class ComBatSeqCorrector(BatchCorrector):

@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 
 from .._containers import name_some
+from .._covariates import as_text, codes_among, covariate_columns
 from .._validation import BatchWarning, check_keys, labels_of
 from ..stats import dependent_columns
 from ._guards import check_outcome, within_batches
-from ._labels import as_text, codes_among, covariate_columns, sum_to_zero
+from ._labels import sum_to_zero
 from ._location import LocationCorrector, take_off
 
 

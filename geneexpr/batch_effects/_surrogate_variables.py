@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._base import GeneTransformer
 from .._blocks import in_memory, row_blocks
 from .._containers import mark_corrected
+from .._covariates import as_text, code_covariates, covariate_columns, design_matrix
 from .._validation import BatchWarning
 from ..stats import dependent_columns
 from ..stats._surrogate_variables import (
@@ -23,7 +24,6 @@ from ..stats._surrogate_variables import (
     surrogate_effects,
     surrogates_of,
 )
-from ._labels import as_text, code_covariates, covariate_columns, design_matrix
 
 
 class SurrogateVariableCorrector(GeneTransformer):

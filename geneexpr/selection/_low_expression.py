@@ -265,11 +265,11 @@ class LowExpressionFilter(GeneSelector):
         if isinstance(self.design, str):
             raise ValueError(f"design must be a sequence of names, got {self.design!r} alone.")
         keys = [key for key in self.design if key != "y"]
-        if len(keys) == len(self.design):
-            return smallest_group_of(nuisance_columns(X, n_samples, None, keys))
-        return smallest_group_of(
-            nuisance_columns(X, n_samples, None, keys, covariates=self._target(y))
-        )
+        columns = nuisance_columns(X, n_samples, None, keys)
+        if len(keys) < len(self.design):
+            target = nuisance_columns(X, n_samples, None, (), covariates=self._target(y))
+            columns = np.hstack([columns, target])
+        return smallest_group_of(columns)
 
     def _target(self, y):
         if y is None:

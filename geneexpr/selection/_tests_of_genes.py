@@ -8,8 +8,9 @@ import scipy.sparse as sp
 from sklearn.utils.multiclass import type_of_target
 
 from .._blocks import fold, gene_blocks
-from .._containers import annotation, name_some
-from .._validation import check_keys, labels_of
+from .._containers import name_some
+from .._covariates import as_text, code_covariates, covariate_columns, design_matrix
+from .._validation import labels_of
 from ..stats import dependent_columns, merge_moments, summarise_batches
 from ..stats._contrasts import (
     GeneTests,
@@ -93,28 +94,12 @@ def nuisance_columns(X, n_samples, batch_key, covariate_keys, batch=None, covari
     -------
     ndarray of shape (n_samples, p)
     """
-    check_keys("covariate_keys", covariate_keys)
-    parts = [np.empty((n_samples, 0))]
+    columns = covariate_columns(X, covariate_keys, covariates, n_samples)
     labels = labels_of(X, batch_key, batch)
-    if labels is not None:
-        parts.append(pd.get_dummies(pd.Series(labels).astype(str), drop_first=True).to_numpy(float))
-    columns = [annotation(X, key) for key in covariate_keys]
-    if covariates is not None:
-        table = np.asarray(covariates)
-        table = table[:, None] if table.ndim == 1 else table
-        columns += [labels_of(X, None, c, given_name="covariates") for c in table.T]
-    parts += [_numbers(pd.Series(column)) for column in columns]
-    beside = np.hstack(parts)
+    batches = {} if labels is None else {"batch": as_text(labels, "batch")}
+    parts = [design_matrix(part, code_covariates(part))[0] for part in (batches, columns) if part]
+    beside = np.hstack([np.empty((n_samples, 0)), *parts])
     return beside - beside.mean(axis=0)
-
-
-def _numbers(column):
-    if column.dtype == object:
-        column = column.infer_objects()
-    if pd.api.types.is_numeric_dtype(column):
-        values = column.to_numpy(np.float64)[:, None]
-        return values / (values.std() or 1.0)
-    return pd.get_dummies(column.astype(str), drop_first=True).to_numpy(np.float64)
 
 
 def group_design(labels, beside, reference=None, levels=None):
