@@ -10,7 +10,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite, check_is_fitted
 
-from .._containers import sample_names
+from .._containers import name_some, sample_names
 from .._validation import check_choice
 from ._conformal_base import Conformal, mapie
 from ._out_of_fold import Outcome
@@ -80,7 +80,7 @@ def prediction_sets(probabilities, held, codes, *, level, conformity_score="lac"
     sets = np.ones(probabilities.shape, dtype=bool)
     for code in range(held.shape[1]):
         own = codes == code
-        if own.sum() >= max(1 / (1 - level), 1 / level):
+        if own.sum() > max(1 / (1 - level), 1 / level) + 1e-9:
             found = _mapie_sets(probabilities, held[own], codes[own], options)
             sets[:, code] = found[:, code]
     return sets
@@ -292,12 +292,12 @@ class ConformalClassifier(ClassifierMixin, Conformal):
         if len(classes) < 2:
             raise ValueError(
                 f"ConformalClassifier needs samples of at least 2 classes; got 1 class: "
-                f"{classes[0]!r}."
+                f"{name_some(classes)}."
             )
         if len(classes) == 2 and self.conformity_score != "lac":
             raise ValueError(
                 f"conformity_score={self.conformity_score!r} is for three classes and more; y has "
-                f"{classes[0]!r} and {classes[1]!r}. Use conformity_score='lac'."
+                f"the classes {name_some(classes)}. Use conformity_score='lac'."
             )
         return Outcome(y, codes, classes)
 

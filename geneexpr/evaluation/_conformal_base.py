@@ -70,12 +70,12 @@ def calibration_folds(outcome, cv, *, groups=None, random_state=None):
 
 def check_enough(n_samples, level):
     """Raise where no quantile of so many samples reaches the level."""
-    if n_samples < max(1 / (1 - level), 1 / level):
-        least = int(np.floor(max(1 / (1 - level), 1 / level))) + 1
+    needed = max(1 / (1 - level), 1 / level)
+    if n_samples <= needed + 1e-9:  # MAPIE compares 10 with 10.000000000000002
         raise ValueError(
-            f"level={level:g} needs at least {least} samples to calibrate on, got {n_samples}: no "
-            "limit that so few samples set is sure enough. Give more samples, lower the level, or "
-            "calibrate on all of them with method='cross'."
+            f"A limit at level {level:g} needs more than {needed:.3g} samples to calibrate on, got "
+            f"{n_samples}. Give more samples, lower the level, or calibrate on all of them with "
+            "method='cross'."
         )
 
 
@@ -156,7 +156,7 @@ class Conformal(MetaEstimatorMixin, GeneEstimator):
             rows, predicted = held.rows, held.values
         else:
             train, rows = folds[0]
-        check_enough(len(rows), self.level)
+        check_enough(len(rows), self._surest())
         seen = take_rows(data, train) if self.method == "split" else data
         self.estimator_ = clone(self.estimator).fit(seen, outcome.given[train])
         if self.method == "split":
@@ -164,6 +164,10 @@ class Conformal(MetaEstimatorMixin, GeneEstimator):
         order = np.argsort(rows, kind="stable")
         self.calibration_predictions_ = predicted[order]
         self.calibration_outcomes_ = outcome.values[rows][order]
+
+    def _surest(self):
+        """Return the level that the limits of one side are set at."""
+        return self.level
 
     def _outcome(self):
         """Return an empty outcome of the classes seen in ``fit``."""

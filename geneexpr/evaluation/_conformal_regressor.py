@@ -89,7 +89,7 @@ class ConformalRegressor(RegressorMixin, Conformal):
     conformity_score : {"absolute", "gamma"}, default="absolute"
         - ``"absolute"``: the error, so that all intervals have the same width.
         - ``"gamma"``: the error divided by the prediction, so that the interval widens with it;
-          for positive numbers.
+          for positive numbers. Both limits are set by errors of their own side.
     group_key : str, optional
         The annotation, such as a donor, whose samples are never in two folds.
     random_state : int, RandomState or None, default=0
@@ -113,7 +113,8 @@ class ConformalRegressor(RegressorMixin, Conformal):
     Raises
     ------
     ValueError
-        For fewer samples to calibrate on than the level asks for: 11 at 0.9, 21 at 0.95.
+        For fewer samples to calibrate on than the level asks for: 11 at 0.9, 21 at 0.95 (and
+        twice as many for ``"gamma"``).
     ImportError
         If MAPIE is not installed.
 
@@ -195,6 +196,10 @@ class ConformalRegressor(RegressorMixin, Conformal):
     def _check_options(self):
         super()._check_options()
         check_choice("conformity_score", self.conformity_score, SCORES)
+
+    def _surest(self):
+        # MAPIE sets the two limits of relative errors apart, each at half the risk.
+        return self.level if self.conformity_score == "absolute" else (1 + self.level) / 2
 
     def _read_outcome(self, y):
         y = column_or_1d(y, warn=True)

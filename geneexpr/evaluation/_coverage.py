@@ -5,6 +5,7 @@ import pandas as pd
 from scipy.stats import norm
 from sklearn.base import clone
 
+from .._containers import name_some
 from .._validation import check_number, labels_of
 from ._rows import take_rows
 
@@ -117,8 +118,8 @@ def coverage_report(conformal, X, y, *, by, level=0.95):
     parts = pd.unique(labels)
     if len(parts) < 2:
         raise ValueError(
-            f"All {len(labels)} samples are of {parts[0]!r}: at least two are needed to leave one "
-            "out."
+            f"All {len(labels)} samples are of {name_some(parts)}: at least two groups are needed "
+            "to leave one out."
         )
     size = "mean_size" if hasattr(conformal, "predict_set") else "mean_width"
     found = {part: _left_out(conformal, X, y, labels == part) for part in sorted(parts, key=str)}
