@@ -42,6 +42,7 @@ from .evaluation import ConfoundingReport as ConfoundingReport
 from .evaluation import DistributionGuard as DistributionGuard
 from .evaluation import LeakageAudit as LeakageAudit
 from .evaluation import ModelCard as ModelCard
+from .evaluation import NestedCVResult as NestedCVResult
 from .evaluation import Reproduction as Reproduction
 from .evaluation import SplitBy as SplitBy
 from .evaluation import SubgroupReport as SubgroupReport
@@ -57,6 +58,7 @@ from .evaluation import lisi as lisi
 from .evaluation import load_card as load_card
 from .evaluation import metric_intervals as metric_intervals
 from .evaluation import model_card as model_card
+from .evaluation import nested_cv as nested_cv
 from .evaluation import performance_report as performance_report
 from .evaluation import pvca as pvca
 from .evaluation import reproduce as reproduce

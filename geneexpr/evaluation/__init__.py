@@ -12,6 +12,8 @@ from ._kbet import kbet
 from ._leakage_audit import LeakageAudit, leakage_audit
 from ._lisi import lisi
 from ._model_card import ModelCard, load_card, model_card
+from ._nested_cv import nested_cv
+from ._nested_result import NestedCVResult
 from ._performance import metric_intervals, performance_report
 from ._pvca import pvca
 from ._reproduce import Reproduction, reproduce
@@ -28,6 +30,7 @@ __all__ = [
     "DistributionGuard",
     "LeakageAudit",
     "ModelCard",
+    "NestedCVResult",
     "Reproduction",
     "SplitBy",
     "SubgroupReport",
@@ -43,6 +46,7 @@ __all__ = [
     "load_card",
     "metric_intervals",
     "model_card",
+    "nested_cv",
     "performance_report",
     "pvca",
     "reproduce",

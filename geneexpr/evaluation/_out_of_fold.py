@@ -62,7 +62,9 @@ def read_outcome(y, estimator) -> Outcome:
     if kind in ("binary", "multiclass"):
         classes, codes = np.unique(given, return_inverse=True)
         if len(classes) < 2:
-            raise ValueError(f"y has one class only ({classes[0]!r}); at least two are needed.")
+            raise ValueError(
+                f"y has one class only ({name_some(classes.tolist())}); at least two are needed."
+            )
         return Outcome(given, codes, classes)
     if kind == "continuous":
         return Outcome(given, given.astype(np.float64), None)
