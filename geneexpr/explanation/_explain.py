@@ -14,7 +14,9 @@ from .._validation import ExplanationWarning, check_choice, check_number
 from ._explanation import Explanation
 from ._gene_modules import correlated_modules, located_sets, name_modules
 from ._methods import AUTO, METHODS, NotFitError
+from ._network_path import is_network
 from ._suffix import Suffix, cut, fitted_parts
+from ._tree_path import is_tree
 
 FEW = 10
 """A background of fewer rows is warned of."""
@@ -188,17 +190,26 @@ def _attribute(request, method):
                 f"method={method!r} does not fit this pipeline: {error}. "
                 "method='auto' chooses one that does."
             ) from None
-    refused = []
+    refused = {}
     for name in AUTO:
         try:
             found = METHODS[name](request)
         except NotFitError as error:
-            refused.append(str(error))
+            refused[name] = str(error)
             continue
-        if name == "sampling" and refused:
-            found.reason = f"{found.reason}; {'; '.join(refused)}"
+        if name == "sampling":
+            found.reason = f"{_why_sampling(request.suffix.model, refused)}: {found.reason}"
         return found
-    raise ValueError("No method fits this pipeline.")
+    raise ValueError(f"No method fits this pipeline: {'; '.join(refused.values())}.")
+
+
+def _why_sampling(model, refused):
+    """Say why nothing exact fits, in the words of the method that came nearest."""
+    if is_tree(model):
+        return refused["tree"]
+    if is_network(model):
+        return refused["network"]
+    return f"{refused['linear']}, made of trees or a perceptron of geneexpr"
 
 
 def _explanation(found, request, X):

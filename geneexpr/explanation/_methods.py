@@ -18,6 +18,8 @@ N_BACKGROUND = 100
 N_SAMPLED = 16
 """Rows of the background for sampling and integrated gradients."""
 MAX_GROUPS = 50
+_MOVES = 50_000
+"""Rows that are spent on moving genes one by one, but at least two a gene."""
 
 
 class NotFitError(ValueError):
@@ -167,7 +169,9 @@ def by_sampling(request):
     center = beside.mean(axis=0)
     slopes = None
     if rows.shape[1] > SMALL:
-        slopes = gene_slopes(box, center, spread, enter)
+        points = np.linspace(0, len(beside) - 1, _n_points(rows.shape[1], len(beside))).astype(int)
+        around = beside[np.unique(points)] if len(points) > 1 else center[None]
+        slopes = np.mean([np.abs(gene_slopes(box, x, spread, enter)) for x in around], axis=0)
     groups = _groups(request, rows, beside, spread, slopes)
     members = list(groups.values())
     found, errors = sampled_values(box, rows, beside, members, enter=enter, rng=request.generator())
@@ -194,6 +198,11 @@ def by_sampling(request):
         found,
         errors,
     )
+
+
+def _n_points(n_genes, n_background):
+    """Return around how many rows the genes are moved one by one."""
+    return max(1, min(n_background, _MOVES // (2 * n_genes)))
 
 
 def _black_box(suffix, margin):

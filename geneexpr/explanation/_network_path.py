@@ -9,7 +9,7 @@ from ._suffix import blocks
 
 _PAIRS = 2**14
 """Pairs of a sample and a row of the background that are taken through the network at once."""
-_TILE = 2**11
+_TILE = 2**10
 """Genes whose products stay in the cache together."""
 _MAX_NODES = 256
 _TOLERANCE = 1e-6
@@ -52,19 +52,19 @@ def network_values(suffix, matrix, background):
     doi:10.48550/arXiv.1705.07874.
     """
     opened = open_network(suffix.model.net_.module_)
-    genes = pulled_back(suffix, opened.weights, genes=False).astype(opened.weights.dtype)
+    genes = pulled_back(suffix, opened.weights.astype(np.float64), genes=False)
     beside = np.concatenate([suffix.through_genes(block) for block in blocks(background)])
     units = opened.units(suffix.through_core(beside))
     beside = opened.seen(beside)
-    center = beside.mean(axis=0)
-    beside = np.ascontiguousarray((beside - center).T, dtype=genes.dtype)
+    center = beside.mean(axis=0, dtype=np.float64)
+    beside = np.ascontiguousarray((beside - center).T, dtype=opened.weights.dtype)
     scale = output_scale(suffix.model)
-    result = np.zeros((len(scale), matrix.shape[0], len(suffix.genes)), dtype=genes.dtype)
+    result = np.zeros((len(scale), matrix.shape[0], len(suffix.genes)))
     start = 0
     for block in blocks(matrix, n_bytes=_block_bytes(matrix.shape[1], len(units))):
         dense = suffix.through_genes(block)
         slopes = _slopes(opened.rest, opened.units(suffix.through_core(dense)), units)
-        slopes = (slopes * scale[:, None, None, None]).astype(genes.dtype)
+        slopes = slopes * scale[:, None, None, None]
         dense = opened.seen(dense) - center
         for output, of_output in enumerate(slopes):
             rows = slice(start, start + len(dense))
@@ -134,6 +134,8 @@ def _shares(rows, beside, genes, slopes):
     Returns
     -------
     array of shape (n, n_genes)
+        The products with the background, which are many and add up to little, are in its
+        precision, all else in double.
 
     Examples
     --------
@@ -143,11 +145,11 @@ def _shares(rows, beside, genes, slopes):
     array([[6.]])
     """
     result = rows * (slopes.mean(axis=1) @ genes.T)
-    n_background = beside.shape[1]
+    n_background, kind = beside.shape[1], beside.dtype
+    slopes, genes = slopes.astype(kind) / kind.type(n_background), genes.astype(kind)
     for start in range(0, len(genes), _TILE):
         tile = slice(start, start + _TILE)
         of_tile, background = genes[tile], beside[tile]
         for row, of_row in enumerate(slopes):
-            part = np.einsum("gh,gh->g", background @ of_row, of_tile)
-            result[row, tile] -= part / n_background
+            result[row, tile] -= np.einsum("gh,gh->g", background @ of_row, of_tile)
     return result

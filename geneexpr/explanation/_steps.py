@@ -38,7 +38,7 @@ def kind_of(step, before, after):
     str
         One of the kinds above.
     """
-    if _declares_coupling(step) or _reads_beside(step):
+    if declares_coupling(step) or _reads_beside(step):
         return COUPLES
     if _rule(step) is not None:
         return LINEAR_GENES if kept_genes(step, before.shape[1]) is not None else MIXES
@@ -60,13 +60,20 @@ def declares_coupling(step):
     -------
     bool
     """
-    return _declares_coupling(step)
-
-
-def _declares_coupling(step):
     if hasattr(step, "transformer_"):
-        return _declares_coupling(step.transformer_)
-    return _COUPLING & _names(step) != set() or getattr(get_tags(step), "couples_genes", False)
+        return declares_coupling(step.transformer_)
+    return bool(_COUPLING & _names(step)) or getattr(get_tags(step), "couples_genes", False)
+
+
+def why_coupled(step):
+    """Say why gene space begins after a step."""
+    if declares_coupling(step):
+        return "couples the genes of a sample"
+    if "GeneAligner" in _names(step):
+        return "brings the genes in line"
+    if _reads_beside(step):
+        return "reads annotations or layers"
+    return "couples the genes of a sample, as trying it on some rows shows"
 
 
 def _reads_beside(step):

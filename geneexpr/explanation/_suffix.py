@@ -10,7 +10,16 @@ from sklearn.utils.validation import check_is_fitted
 from .._blocks import block_rows, row_blocks
 from .._containers import DiskRows, gene_names, values
 from ._margin import margin_of, unnamed
-from ._steps import COUPLES, GENES, LINEAR_GENES, MIXES, kept_genes, kind_of, wants_names
+from ._steps import (
+    COUPLES,
+    GENES,
+    LINEAR_GENES,
+    MIXES,
+    kept_genes,
+    kind_of,
+    wants_names,
+    why_coupled,
+)
 
 _INSIDE = ("best_estimator_", "estimator_", "estimator")
 
@@ -248,16 +257,17 @@ def _matrix(X):
 
 
 def _beginning(steps, start, first):
+    """Say where gene space begins, and why there."""
     if first == 0:
         return "gene space is X as given"
-    names = type(steps[first - 1]).__name__
-    if first > start:
-        why = "takes genes one by one, not linearly"
-        if start:
-            why += f", behind {type(steps[start - 1]).__name__}, which couples genes"
-    else:
-        why = "couples the genes of a sample, or reads annotations"
-    return f"gene space begins after {names}, which {why}"
+    said = f"gene space begins after {type(steps[first - 1]).__name__}"
+    coupling = "" if start == 0 else why_coupled(steps[start - 1])
+    if first == start:
+        return f"{said}, which {coupling}"
+    said += ", which takes genes one by one but not linearly"
+    return (
+        f"{said} (and after {type(steps[start - 1]).__name__}, which {coupling})" if start else said
+    )
 
 
 def _names_at(steps, inputs):

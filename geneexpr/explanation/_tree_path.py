@@ -1,5 +1,7 @@
 """SHAP values of trees, by the explainer of shap on the last step."""
 
+import warnings
+
 import numpy as np
 
 from .._optional import import_optional
@@ -63,7 +65,9 @@ def tree_values(suffix, matrix, background):
     .. [1] Lundberg et al. (2020), "From local explanations to global understanding with
        explainable AI for trees", doi:10.1038/s42256-019-0138-9.
     """
-    shap = import_optional("shap", extra="explanation", purpose="Explaining trees")
+    with warnings.catch_warnings():  # of shap's own plots, on matplotlib
+        warnings.simplefilter("ignore")
+        shap = import_optional("shap", extra="explanation", purpose="Explaining trees")
     beside = np.concatenate([suffix.through_genes(block) for block in blocks(background)])
     explainer = shap.TreeExplainer(
         suffix.model, beside, feature_perturbation="interventional", model_output="raw"
