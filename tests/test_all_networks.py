@@ -272,6 +272,17 @@ def test_early_stopping_keeps_donors_together(kind, container, given):
     assert not set(donor[learn]) & set(donor[judge])
 
 
+@pytest.mark.parametrize("kind", ["classifier", "variational"])
+def test_early_stopping_judges_by_every_class_and_batch_in_proportion(kind, given):
+    X, _ = given
+    rare = np.where(np.arange(N) % 10 == 0, "rare", "common")
+    model = network(kind, early_stopping=True, validation_fraction=0.25, max_epochs=1)
+    model.set_params(callbacks=[("sides", Sides())])
+    model.fit(X, rare) if kind == "classifier" else model.fit(X, batch=rare)
+    _, judge = dict(model.net_.callbacks_)["sides"].sides_
+    assert (len(judge), (rare[judge] == "rare").sum()) == (30, 3)
+
+
 @every
 def test_data_on_disk_are_learned_in_blocks(kind, given):
     import dask.array as da

@@ -295,12 +295,14 @@ def test_calibration_without_folds_says_so():
 
 
 class Rows(Callback):
-    """Remember the rows of every training, also of copies."""
+    """Remember the rows of every training, also of copies: learned from, and judged by."""
 
     seen = []  # noqa: RUF012
 
-    def on_train_begin(self, net, X=None, **kwargs):
-        self.seen.append(set(X.index.tolist()))
+    def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
+        if len(net.history) == 1:
+            sides = dataset_train, dataset_valid
+            self.seen.append([set(side.index.tolist()) for side in sides])
 
 
 def test_scores_for_the_temperature_come_from_networks_that_did_not_see_them(data, monkeypatch):
@@ -321,10 +323,11 @@ def test_scores_for_the_temperature_come_from_networks_that_did_not_see_them(dat
     model.fit(X, y, groups=donor)
     (fold,) = folds
     assert len(Rows.seen) == 6
-    for k, seen in enumerate(Rows.seen[:5]):
-        held = set(np.flatnonzero(fold == k))
-        assert not held & seen
-        assert not set(donor[list(held)]) & set(donor[list(seen)])
+    for k, (learned, judged) in enumerate(Rows.seen):
+        held = set(np.flatnonzero(fold == k))  # none in the last training, of all samples
+        assert len(held | learned | judged) == 120
+        donors = [set(donor[list(rows)]) for rows in (held, learned, judged)]
+        assert sum(map(len, donors)) == len(set.union(*donors)) == 15
 
 
 def test_calibration_mends_what_is_too_sure():
