@@ -50,6 +50,7 @@ from .evaluation import UntrustedCardError as UntrustedCardError
 from .evaluation import batch_auc as batch_auc
 from .evaluation import batch_effect_report as batch_effect_report
 from .evaluation import batch_silhouette as batch_silhouette
+from .evaluation import compare_models as compare_models
 from .evaluation import confounding_report as confounding_report
 from .evaluation import coverage_report as coverage_report
 from .evaluation import kbet as kbet
@@ -98,6 +99,7 @@ from .outliers import SampleOutlierDetector as SampleOutlierDetector
 from .plotting import BatchEffectDisplay as BatchEffectDisplay
 from .plotting import LeakageAuditDisplay as LeakageAuditDisplay
 from .plotting import MADisplay as MADisplay
+from .plotting import NestedCVDisplay as NestedCVDisplay
 from .plotting import SampleQCDisplay as SampleQCDisplay
 from .plotting import TrainingCurveDisplay as TrainingCurveDisplay
 from .plotting import VolcanoDisplay as VolcanoDisplay

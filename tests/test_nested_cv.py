@@ -12,7 +12,7 @@ from sklearn.datasets import make_regression
 from sklearn.decomposition import PCA
 from sklearn.dummy import DummyClassifier
 from sklearn.feature_selection import SelectKBest
-from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier
+from sklearn.linear_model import Ridge, RidgeClassifier
 from sklearn.metrics import make_scorer, roc_auc_score
 from sklearn.model_selection import (
     GridSearchCV,
@@ -307,7 +307,7 @@ def test_donors_by_name_and_leave_one_out(cohort):
 
 def test_splits_that_part_donors_are_refused(data):
     donors = np.arange(60) // 3
-    with pytest.raises(ValueError, match="outer puts samples of .* groups on both sides of a spl"):
+    with pytest.raises(ValueError, match=r"outer puts samples of .* groups on both sides of a spl"):
         nested_cv(GaussianNB(), *data, groups=donors, outer=StratifiedKFold(5), **QUIET)
     search = grid(cv=StratifiedKFold(3))
     with pytest.raises(ValueError, match=r"The search's cv puts samples of .* \(an inner one\)"):

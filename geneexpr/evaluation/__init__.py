@@ -3,6 +3,7 @@
 from ._batch_auc import batch_auc
 from ._batch_effect_report import BatchEffectReport, batch_effect_report
 from ._card_spec import UntrustedCardError
+from ._compare_models import compare_models
 from ._conformal import ConformalClassifier
 from ._conformal_regressor import ConformalRegressor
 from ._confounding import ConfoundingReport, confounding_report
@@ -38,6 +39,7 @@ __all__ = [
     "batch_auc",
     "batch_effect_report",
     "batch_silhouette",
+    "compare_models",
     "confounding_report",
     "coverage_report",
     "kbet",

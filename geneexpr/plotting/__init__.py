@@ -6,6 +6,7 @@ matplotlib is imported when the first figure is drawn, not before.
 from ._batch_effects import BatchEffectDisplay
 from ._differential import MADisplay, VolcanoDisplay
 from ._leakage_audit import LeakageAuditDisplay
+from ._nested_cv import NestedCVDisplay
 from ._sample_qc import SampleQCDisplay
 from ._training import TrainingCurveDisplay
 
@@ -13,6 +14,7 @@ __all__ = [
     "BatchEffectDisplay",
     "LeakageAuditDisplay",
     "MADisplay",
+    "NestedCVDisplay",
     "SampleQCDisplay",
     "TrainingCurveDisplay",
     "VolcanoDisplay",
