@@ -13,7 +13,6 @@ from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.svm import SVC
 
 from geneexpr import (
     ComBatCorrector,
@@ -61,7 +60,7 @@ def test_a_linear_margin_is_recovered(cohort):
     np.testing.assert_allclose(weights[GENES], effects(model, X, 4), rtol=5e-3, atol=1e-4)
     assert found.r2["control"] == pytest.approx(1, abs=1e-5)
     assert found.output["control"] == pytest.approx(model.decision_function(X)[4])
-    assert (found.prediction, found.scale, found.n_candidates) == (y[4], "decision_function", 12)
+    assert (found.prediction, found.scale, found.n_candidates) == (y[4], "log-odds", 12)
 
 
 def test_few_genes_say_how_much_they_explain(cohort):
@@ -204,7 +203,7 @@ def test_several_classes_and_numbers(cohort):
     np.testing.assert_allclose(found.output, model.decision_function(X)[0])
     number = explain_instance(Ridge().fit(X, X["gene1"]), X.iloc[[0]], background=X, n_genes=1)
     assert number.table[["class", "gene"]].to_numpy().tolist() == [["output", "gene1"]]
-    assert number.scale == "predict"
+    assert number.scale == "prediction"
 
 
 def test_networks_and_forests(cohort):
@@ -213,9 +212,9 @@ def test_networks_and_forests(cohort):
     for model, scale in [
         (
             make_pipeline(StandardScaler(), TorchMLPClassifier(lr=0.01, random_state=0)),
-            "decision_function",
+            "log-odds",
         ),
-        (RandomForestClassifier(random_state=0), "predict_proba"),
+        (RandomForestClassifier(random_state=0), "probability"),
     ]:
         found = explain_instance(
             model.fit(X, y), X.iloc[[i]], background=X, n_genes=2, n_perturbed=1000
@@ -247,7 +246,7 @@ def test_it_prints():
         Ridge(alpha=0).fit(X, 2 * X[:, 0]), X[1], background=X, n_perturbed=10_000
     )
     assert str(found) == (
-        "predict explained by 1 of 1 genes in which the sample differs, 10000 perturbed rows; "
+        "prediction explained by 1 of 1 genes in which the sample differs, 10000 perturbed rows; "
         "predicted: 2.0\noutput (R² 1.00): x0 +2"
     )
 
@@ -276,11 +275,7 @@ def test_it_prints():
         ({"n_genes": lambda X: 0}, "n_genes must be a whole number at least 1; got 0."),
         (
             {"pipeline": lambda X: DBSCAN().fit(X)},
-            "DBSCAN predicts nothing: it has none of decision_function, predict_proba and predict. Give a pipeline that ends in a classifier or a regressor.",
-        ),
-        (
-            {"pipeline": lambda X: SVC(decision_function_shape="ovo").fit(X, np.arange(61) % 4)},
-            'decision_function of SVC gives 6 values a sample where 4 were expected, one a class (of two classes one). Of several targets explain one at a time; an SVC needs decision_function_shape="ovr".',
+            "DBSCAN has no margin to explain: it needs decision_function, predict_proba or, for numbers, predict. (CalibratedClassifierCV adds probabilities to a classifier that gives labels only.)",
         ),
     ],
 )
@@ -307,8 +302,9 @@ def test_unfitted_and_labels_alone(cohort):
     with pytest.raises(ValueError, match="labels only") as error:
         explain_instance(model, X.iloc[[0]], background=X)
     assert str(error.value) == (
-        "VotingClassifier gives labels only, which is too little to explain: it needs "
-        "decision_function or predict_proba (CalibratedClassifierCV adds it)."
+        "VotingClassifier has no margin to explain: it needs decision_function, predict_proba or, "
+        "for numbers, predict. (CalibratedClassifierCV adds probabilities to a classifier that "
+        "gives labels only.)"
     )
 
 

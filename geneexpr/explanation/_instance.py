@@ -14,7 +14,7 @@ from .._containers import gene_names, name_some
 from .._optional import import_optional
 from .._validation import check_choice, check_number
 from ._exchange import matrices_of, under_rows, widened
-from ._outputs import output_of
+from ._margin import margin_of
 
 _KERNEL_WIDTH = 0.75
 """Of LIME's own kernel, times the root of the number of genes."""
@@ -36,8 +36,9 @@ class InstanceExplanation:
         Indexed by class: the output of the model for this sample.
     prediction : object
         What the model predicts.
-    scale : {"decision_function", "predict_proba", "predict"}
-        The output that is explained: the margin where the model has one.
+    scale : {"log-odds", "decision_function", "logits", "probability", "prediction"}
+        What is explained: the margin where the model has one, else probabilities, or the number
+        that it predicts.
     n_perturbed : int
         Rows that the linear model was fitted to.
     n_candidates : int
@@ -179,23 +180,24 @@ def explain_instance(
     background = background if hasattr(background, "shape") else np.asarray(background)
     x = _one_row(x, background)
     names = _names(x, background)
-    output = output_of(pipeline)
+    margin = margin_of(pipeline, x, probabilities=True)
     sample, reference = _sample_and_reference(x, background)
     places = _differing(sample, reference)
     rng = np.random.default_rng(check_random_state(random_state).randint(2**31 - 1))
-    copies = _Copies(x, sample, reference, output)
+    copies = _Copies(x, sample, reference, margin)
     n_candidates = len(places)
     if n_candidates > max_exchanged:
         places = places[copies.screen(places, n_perturbed, rng, max_exchanged)]
     kept, found = copies.draw(places, n_perturbed, rng)
     weights, r2 = _fit(lime, kept, found, n_genes)
-    classes = pd.Index(output.classes, name="class")
+    classes = ["output"] if margin.classes is None else margin.classes.tolist()
+    index = pd.Index(classes, name="class")
     return InstanceExplanation(
-        table=_table(weights, places, names, output.classes, sample[None], reference[None]),
-        r2=pd.Series(r2, index=classes, name="r2"),
-        output=pd.Series(found[0], index=classes, name="output"),
+        table=_table(weights, places, names, classes, sample[None], reference[None]),
+        r2=pd.Series(r2, index=index, name="r2"),
+        output=pd.Series(found[0], index=index, name="output"),
         prediction=pipeline.predict(x)[0] if hasattr(pipeline, "predict") else None,
-        scale=output.name,
+        scale=margin.scale,
         n_perturbed=n_perturbed,
         n_candidates=n_candidates,
         n_exchanged=len(places),
@@ -277,11 +279,11 @@ def _differing(sample, reference):
 class _Copies:
     """Copies of a sample in which genes are exchanged, and what a pipeline says of them."""
 
-    def __init__(self, x, sample, reference, output):
+    def __init__(self, x, sample, reference, margin):
         self.x = x
         self.sample = sample
         self.reference = reference
-        self.output = output
+        self.margin = margin
         self.sparse = {key: sp.issparse(matrix) for key, matrix in matrices_of(x).items()}
 
     def blocks(self, places, n_rows, rng):
@@ -291,7 +293,7 @@ class _Copies:
             kept = _coins((min(step, n_rows - start), len(places)), rng)
             if start == 0:
                 kept[0] = True  # LIME's first row is the sample itself
-            yield kept, self.output(self._rows(places, kept))
+            yield kept, self.margin(self._rows(places, kept))
 
     def _rows(self, places, kept):
         matrices = {key: self._exchanged(key, places, kept) for key in self.sample}
