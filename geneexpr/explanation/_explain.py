@@ -12,7 +12,7 @@ from .._blocks import in_memory
 from .._containers import DiskRows, gene_names, name_some, sample_names, values
 from .._validation import ExplanationWarning, check_choice, check_number
 from ._explanation import Explanation
-from ._gene_modules import correlated_modules, located_sets, name_modules
+from ._gene_modules import located_sets
 from ._methods import AUTO, METHODS, NotFitError
 from ._network_path import is_network
 from ._suffix import Suffix, cut, fitted_parts
@@ -21,6 +21,7 @@ from ._tree_path import is_tree
 FEW = 10
 """A background of fewer rows is warned of."""
 _MODULE_ROWS = 200
+"""Rows that correlations of genes are taken from."""
 _TOLERANCE = 1e-3
 _PROBE_ROWS = 8
 
@@ -150,10 +151,9 @@ def explain(
     beside = X if background is None else background
     _check_background(beside, X, background is None)
     X = _some_rows(X, max_samples, rng)
-    if steps or hasattr(model, "n_features_in_"):
-        _try(pipeline, X)
     suffix = cut(steps, model, _first_rows(X))
     matrix = _held(suffix.into_gene_space(X))
+    beside = None if beside is X else beside
     request = Request(suffix, matrix, beside, gene_sets, max_background, rng)
     found = _attribute(request, method)
     return _explanation(found, request, X)
@@ -173,6 +173,8 @@ class Request:
     def background(self, usual):
         """Return the background in gene space, at most ``usual`` rows where nothing was asked."""
         most = usual if self.max_background is None else self.max_background
+        if self.beside is None:  # the samples themselves, which are in gene space already
+            return _some_rows(self.matrix, most, self.rng)
         return _held(self.suffix.into_gene_space(_some_rows(self.beside, most, self.rng)))
 
     def generator(self):
@@ -215,7 +217,9 @@ def _why_sampling(model, refused):
 def _explanation(found, request, X):
     """Check the sum of the values, group the genes, and put everything together."""
     suffix, cube = request.suffix, found.values
-    margins = suffix.margins(found.margin, request.matrix)
+    margins = found.margins
+    if margins is None:
+        margins = suffix.margins(found.margin, request.matrix)
     gap = cube.sum(axis=1, dtype=np.float64) + found.base - margins
     error = float(np.abs(gap).max())
     spread = max(float(np.abs(margins - found.base).max()), 1e-12)
@@ -229,7 +233,7 @@ def _explanation(found, request, X):
         )
     in_model = np.zeros(len(suffix.genes), dtype=bool)
     in_model[suffix.kept] = True
-    modules, module_values, errors = _modules(found, request, in_model)
+    groups, group_values, errors = _groups(found, request, in_model)
     single = cube.shape[2] == 1
     names = sample_names(X)
     return Explanation(
@@ -244,10 +248,11 @@ def _explanation(found, request, X):
         additivity_error=error,
         data=request.matrix if not isinstance(request.matrix, DiskRows) else None,
         in_model=in_model,
-        modules=modules,
-        module_values=_single(module_values, single),
-        standard_errors=_single(errors, single),
         n_background=found.n_background,
+        groups=groups,
+        group_values=_single(group_values, single),
+        standard_errors=_single(errors, single),
+        seen_together=_seen_together(request) if groups is None else None,
     )
 
 
@@ -255,33 +260,24 @@ def _single(cube, single):
     return cube[:, :, 0] if single and cube is not None else cube
 
 
-def _modules(found, request, in_model):
-    """Return the groups that were sampled, or gene sets, or modules of correlated genes."""
+def _groups(found, request, in_model):
+    """Return the groups that were sampled, or the gene sets that were given, and their values."""
     if found.groups is not None:
         return found.groups, found.group_values, found.errors
-    genes = request.suffix.genes
-    if request.gene_sets is not None:
-        modules = located_sets(request.gene_sets, genes[in_model])
-        inside = np.flatnonzero(in_model)
-        modules = {name: inside[at] for name, at in modules.items()}
-    else:
-        importance = np.abs(found.values).mean(axis=(0, 2)) if len(found.values) else in_model
-        together = correlated_modules(some_dense(request), importance)
-        modules = name_modules(together, genes)
-    if not modules:
-        return {}, None, None
-    sums = [found.values[:, at].sum(axis=1) for at in modules.values()]
-    return modules, np.stack(sums, axis=1), None
+    if request.gene_sets is None:
+        return None, None, None
+    inside = np.flatnonzero(in_model)
+    sets = located_sets(request.gene_sets, request.suffix.genes[inside])
+    sets = {name: inside[at] for name, at in sets.items()}
+    sums = [found.values[:, at].sum(axis=1) for at in sets.values()]
+    return sets, np.stack(sums, axis=1), None
 
 
-def some_dense(request):
-    """Return some rows of gene space, of the samples and of the background, as a dense array."""
-    parts = []
-    for matrix in (request.matrix, request.background(_MODULE_ROWS)):
-        step = max(1, -(-matrix.shape[0] // (_MODULE_ROWS // 2)))
-        rows = in_memory(matrix)[::step]
-        parts.append(rows.toarray() if sp.issparse(rows) else np.asarray(rows))
-    return np.concatenate(parts)
+def _seen_together(request):
+    """Return some rows of the background, or of the samples where these are it, densely."""
+    matrix = request.background(_MODULE_ROWS)
+    rows = in_memory(matrix)[:: -(-matrix.shape[0] // _MODULE_ROWS)]
+    return (rows.toarray() if sp.issparse(rows) else np.asarray(rows)).astype(np.float32)
 
 
 # ------------------------------------------------------------------ input
@@ -340,15 +336,6 @@ def _first_rows(X):
 
 def _take(X, rows):
     return X.take(rows) if isinstance(X, pd.DataFrame) else X[rows]
-
-
-def _try(pipeline, X):
-    """Let the pipeline itself refuse what it cannot take."""
-    rows = _take(X, np.arange(1))
-    for name in ("decision_function", "predict_proba", "predict"):
-        if hasattr(pipeline, name):
-            getattr(pipeline, name)(rows)
-            return
 
 
 def _held(matrix):

@@ -1,12 +1,14 @@
 """What `explain` gives back: values of samples and genes, and tables of them."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
 from .._containers import name_some
 from .._options import check_choice, check_number
+from ._gene_modules import correlated_modules, name_modules
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -36,12 +38,14 @@ class Explanation:
         The genes as they enter the part of the pipeline that is explained.
     in_model : array of bool of shape (n_genes,)
         Genes that reach the model; the values of others are zero.
-    modules : dict of str to array of int
-        Positions of the genes of each gene set or correlated module.
-    module_values : array of shape (n_samples, n_modules[, n_outputs])
-        What the genes of a module add together.
-    standard_errors : array like ``module_values``, or None
-        Where the values of modules were sampled; None where nothing was.
+    groups : dict of str to array of int, or None
+        Positions of the genes of each gene set, or of each group that was sampled.
+    group_values : array of shape (n_samples, n_groups[, n_outputs]), or None
+        What the genes of a group add together.
+    standard_errors : array like ``group_values``, or None
+        Where these were sampled; None where nothing was.
+    seen_together : array of shape (n_rows, n_genes)
+        Some rows of the background and of the samples, from which correlations are taken.
     n_background : int
         Rows of the background that were used.
 
@@ -71,23 +75,46 @@ class Explanation:
     additivity_error: float
     data: object
     in_model: np.ndarray
-    modules: dict = field(default_factory=dict)
-    module_values: np.ndarray | None = None
-    standard_errors: np.ndarray | None = None
     n_background: int = 0
+    groups: dict | None = None
+    group_values: np.ndarray | None = None
+    standard_errors: np.ndarray | None = None
+    seen_together: np.ndarray | None = None
 
     @property
     def n_outputs(self):
         """Number of outputs: one for two classes or a single target."""
         return 1 if self.values.ndim == 2 else self.values.shape[2]
 
+    @cached_property
+    def modules(self):
+        """Positions of the genes of each group, or of each module of correlated genes (dict).
+
+        Where there are no gene sets and nothing was sampled, the most important genes lead
+        modules that all genes join whose absolute correlation with them is at least 0.7.
+        """
+        if self.groups is not None:
+            return self.groups
+        if self.seen_together is None:
+            return {}
+        together = correlated_modules(self.seen_together, self._importance())
+        return name_modules(together, self.gene_names)
+
+    @cached_property
+    def module_values(self):
+        """What the genes of a module add together, of shape (n_samples, n_modules[, n_outputs])."""
+        if self.group_values is not None:
+            return self.group_values
+        return np.stack([self.values[:, at].sum(axis=1) for at in self.modules.values()], axis=1)
+
     def to_frame(self, output=None):
         """Return the values as a DataFrame of samples and genes.
 
         Parameters
         ----------
-        output : label or int, optional
-            A class, or the number of an output. Needed where there are several.
+        output : label, optional
+            A class (of a regressor of several targets "output 0", ...). Needed where there
+            are several.
 
         Returns
         -------
@@ -148,11 +175,8 @@ class Explanation:
         ValueError
             Where there are no modules.
         """
-        if self.module_values is None or not self.modules:
-            raise ValueError(
-                "This Explanation has no modules: no genes of the model are correlated with each "
-                "other. Give gene_sets to explain."
-            )
+        if not self.modules:
+            raise ValueError("This Explanation has no modules: all of its values are zero.")
         names = np.array(list(self.modules), dtype=object)
         k = len(names) if k is None else check_k(k)
         table = _ranked(
@@ -202,7 +226,7 @@ class Explanation:
         return values[:, :, None] if values.ndim == 2 else values
 
     def _importance(self):
-        return np.abs(self._cube(self.values)).mean(axis=(0, 2))
+        return _mean_sizes(self._cube(self.values)).mean(axis=1)
 
     def _of_output(self, values, output):
         labels = self._labels()
@@ -265,9 +289,17 @@ def check_k(k):
     return k
 
 
+def _mean_sizes(cube):
+    """Return the mean absolute value of each column and output, without a copy of all."""
+    total = np.zeros(cube.shape[1:])
+    for rows in np.array_split(np.arange(len(cube)), max(1, len(cube) // 16)):
+        total += np.abs(cube[rows[0] : rows[-1] + 1]).sum(axis=0) if len(rows) else 0
+    return total / max(len(cube), 1)
+
+
 def _ranked(cube, names, labels, k, kind, effects=None):
     """Rank columns by their mean absolute value, over all outputs or for each of ``labels``."""
-    sizes = np.abs(cube).mean(axis=0)
+    sizes = _mean_sizes(cube)
     if labels is None:
         overall = sizes.mean(axis=1)
         order = np.argsort(-overall, kind="stable")[:k]

@@ -105,12 +105,14 @@ def linear_values(matrix, weights, means):
     >>> linear_values(np.array([[3.0, 1.0]]), np.array([[2.0], [5.0]]), np.ones(2))[..., 0]
     array([[4., 0.]])
     """
-    result = np.empty((matrix.shape[0], *weights.shape))
+    result = np.empty((weights.shape[1], matrix.shape[0], len(weights))).transpose(1, 2, 0)
     start = 0
-    for block in blocks(matrix):
+    for block in blocks(matrix, 2**22):
         rows = slice(start, start + block.shape[0])
-        centred = (block.toarray() if sp.issparse(block) else block) - means
+        dense = block.toarray() if sp.issparse(block) else block
         for output, of_output in enumerate(weights.T):
-            np.multiply(centred, of_output, out=result[rows, :, output])
+            part = result[rows, :, output]
+            np.subtract(dense, means, out=part)
+            part *= of_output
         start = rows.stop
     return result

@@ -37,6 +37,8 @@ class Found:
     values : array of shape (n_samples, n_genes, n_outputs)
     base : array of shape (n_outputs,)
     n_background : int
+    margins : array of shape (n_samples, n_outputs), optional
+        Of the samples, where they are known already.
     groups : dict of str to array of int, optional
     group_values, errors : array of shape (n_samples, n_groups, n_outputs), optional
     """
@@ -47,6 +49,7 @@ class Found:
     values: np.ndarray
     base: np.ndarray
     n_background: int
+    margins: np.ndarray | None = field(default=None, repr=False)
     groups: dict | None = None
     group_values: np.ndarray | None = field(default=None, repr=False)
     errors: np.ndarray | None = field(default=None, repr=False)
@@ -61,14 +64,15 @@ def by_weights(request):
     except NotLinearError as error:
         raise NotFitError(str(error)) from None
     background = request.background(None)
-    means = column_means(background)
+    margins = suffix.margins(margin, background)
     return Found(
         "linear",
         f"{type(suffix.model).__name__} is linear in the genes, so that values are exact",
         margin,
-        linear_values(request.matrix, weights, means),
-        suffix.margins(margin, background).mean(axis=0),
+        linear_values(request.matrix, weights, column_means(background)),
+        margins.mean(axis=0),
         background.shape[0],
+        margins if background is request.matrix else None,
     )
 
 
@@ -194,9 +198,9 @@ def by_sampling(request):
         cube,
         suffix.margins(margin, background).mean(axis=0),
         background.shape[0],
-        {name: suffix.kept[genes] for name, genes in groups.items()},
-        found,
-        errors,
+        groups={name: suffix.kept[genes] for name, genes in groups.items()},
+        group_values=found,
+        errors=errors,
     )
 
 

@@ -21,7 +21,8 @@ from ._steps import (
     why_coupled,
 )
 
-_INSIDE = ("best_estimator_", "estimator_", "estimator")
+_BYTES = 4 * 2**20
+"""Dense size of the blocks that margins are computed in: small enough to use memory again."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ class Suffix:
         """Return the margin of all rows of gene space, of shape (n_samples, n_outputs)."""
         steps = [*self.gene_wise, *self.core]
         return np.concatenate(
-            [margin(self.apply(steps, block, self.genes)) for block in blocks(matrix)]
+            [margin(self.apply(steps, block, self.genes)) for block in blocks(matrix, _BYTES)]
         )
 
     def margin(self, *, probabilities=False):
@@ -225,6 +226,7 @@ def cut(steps, model, rows):
         kinds.append(kind_of(step, _matrix(X), _matrix(after)))
         X = after
         inputs.append(X)
+    _try(model, X)
     start = max((i + 1 for i, kind in enumerate(kinds) if kind == COUPLES), default=0)
     end = start
     while end < len(steps) and kinds[end] in (GENES, LINEAR_GENES):
@@ -247,6 +249,14 @@ def cut(steps, model, rows):
         begins=_beginning(steps, start, first),
         probe=_matrix(X),
     )
+
+
+def _try(model, X):
+    """Let the model itself refuse what it cannot take, names included."""
+    for name in ("decision_function", "predict_proba", "predict"):
+        if hasattr(model, name):
+            getattr(model, name)(X)
+            return
 
 
 def _matrix(X):
