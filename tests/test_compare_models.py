@@ -209,7 +209,7 @@ def test_the_figure_of_a_result(data):
     np.testing.assert_allclose([bar.get_width() for bar in genes.patches], frequencies)
     shares = result.params["selectkbest__k"].value_counts(normalize=True)
     np.testing.assert_allclose([bar.get_width() for bar in values.patches], shares)
-    assert display.figure_.get_suptitle().startswith(f"roc auc {summary['estimate']:.2f}")
+    assert display.figure_.get_suptitle().startswith(f"roc auc {summary['estimate']:.3f}")
     given = plt.subplots(1, 3)[1]
     assert NestedCVDisplay.from_result(result, axes=given).axes_[0] is given[0]
 

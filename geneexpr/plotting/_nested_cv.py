@@ -8,7 +8,9 @@ from ._style import BLACK, BLUE, GREY, LIGHT_GREY, SKY, grid_for, palette, short
 
 _MOST_GENES = 20
 _MOST_VALUES = 6
-_UNIT = ("accuracy", "balanced_accuracy", "f1", "roc_auc", "average_precision", "brier")
+_LEAST_LINES = 10
+_UNIT = ("accuracy", "balanced_accuracy", "f1", "roc_auc", "average_precision")
+"""Share an axis: from 0 to 1, and more is better."""
 
 
 class NestedCVDisplay:
@@ -155,7 +157,7 @@ class NestedCVDisplay:
             _draw_line(ax, result, name, y, self.level, BLUE, "o")
         inner = result.scores["inner_score"].mean()
         if np.isfinite(inner) and names[0] == result.metric:
-            ax.plot(inner, 0.3, "D", color=GREY, ms=6, label="the search's own score", zorder=3)
+            ax.plot(inner, 0.46, "D", color=GREY, ms=6, label="the search's own score", zorder=3)
             ax.legend(loc="lower left", bbox_to_anchor=(0, 1), frameon=False, fontsize="small")
         _finish(ax, [name.replace("_", " ") for name in names], "score of an outer fold")
 
@@ -174,8 +176,8 @@ def _check(result):
 def _headline(result, level):
     best = result.summary(level).loc[result.metric]
     return (
-        f"{result.metric.replace('_', ' ')} {best['estimate']:.2f} "
-        f"({best['low']:.2f} to {best['high']:.2f})"
+        f"{result.metric.replace('_', ' ')} {best['estimate']:.3f} "
+        f"({best['low']:.3f} to {best['high']:.3f})"
     )
 
 
@@ -196,7 +198,7 @@ def _draw_line(ax, result, name, y, level, color, marker):
         ax.plot([found["low"], found["high"]], [y, y], color=color, lw=2, zorder=2)
     ax.plot(found["estimate"], y, marker, color=color, ms=8, zorder=3)
     ax.annotate(
-        f"{found['estimate']:.2f}",
+        f"{found['estimate']:.3f}",
         (found["estimate"], y),
         (0, 6),
         textcoords="offset points",
@@ -227,15 +229,19 @@ def _draw_values(ax, values):
     y, ticks, labels, last = 0, [], [], None
     for name, value, share in values:
         if name != last:
-            said = shortened(name.rpartition("__")[2], 34)
-            ax.text(0, y, said, va="center", fontsize="small", color=BLACK, weight="bold")
+            said = shortened(" ".join(name.split("__")), 34)
+            ax.text(0.01, y, said, va="center", fontsize="small", color=BLACK, weight="bold")
             y, last = y + 1, name
         ax.barh(y, share, color=SKY, height=0.7)
         ticks.append(y)
         labels.append(shortened(value, 16))
         y += 1
     ax.set_yticks(ticks, labels, fontsize="small")
-    ax.set(ylim=(y - 0.4, -0.6), xlim=(0, 1), xlabel="share of the folds that chose it")
+    ax.set(
+        ylim=(max(y, _LEAST_LINES) - 0.4, -0.6),
+        xlim=(0, 1),
+        xlabel="share of the folds that chose it",
+    )
     ax.tick_params(axis="y", length=0)
 
 
@@ -243,10 +249,11 @@ def _draw_genes(ax, shown, result):
     """Draw a bar for every gene that was chosen most often."""
     ax.barh(range(len(shown)), shown.to_numpy(), color=SKY, height=0.7)
     ax.set_yticks(range(len(shown)), [shortened(g, 18) for g in shown.index], fontsize="small")
-    ax.set(ylim=(len(shown) - 0.4, -0.6), xlim=(0, 1), xlabel="share of the folds that chose it")
+    ax.set(ylim=(max(len(shown), _LEAST_LINES) - 0.4, -0.6), xlim=(0, 1))
+    ax.set_xlabel("share of the folds that chose it")
     ax.tick_params(axis="y", length=0)
     n_all, stability = len(result.gene_frequencies()), result.gene_stability()
     text = f"{len(shown)} of {n_all} genes" if n_all > len(shown) else "genes"
     if stability is not None and np.isfinite(stability):
-        text += f", stability {stability:.2f}"
+        text += f", stability {stability:.3f}"
     ax.set_title(text, fontsize="small", loc="left")
