@@ -6,13 +6,12 @@ import numpy as np
 import pandas as pd
 from sklearn.base import MetaEstimatorMixin, clone
 from sklearn.model_selection import GroupKFold, KFold
-from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from .._base import GeneEstimator
-from .._blocks import in_memory, row_blocks
+from .._blocks import row_blocks
 from .._containers import DiskRows, is_named, name_some, sample_names, values
 from .._validation import (
     OutOfDistributionWarning,
@@ -21,7 +20,16 @@ from .._validation import (
     check_number,
     labels_of,
 )
-from ._low_rank import LowRank, Neighbors, distances_of_rows, limit_of
+from ._low_rank import (
+    LowRank,
+    Neighbors,
+    RowScale,
+    by_rows,
+    default_components,
+    limit_of,
+    row_scale,
+)
+from ._pipeline_space import finite, matrix_of, pipeline_of, steps_of, through
 from ._rows import take_rows
 
 METHODS = ("mahalanobis", "knn")
@@ -45,7 +53,10 @@ class DistributionGuard(MetaEstimatorMixin, GeneEstimator):
     decides by. `predict` and `predict_proba` are those of the estimator, and name the samples
     that are farther than a limit (`OutOfDistributionWarning`).
 
-    The limit is set by samples left out: the steps are fitted anew on the other folds, so that
+    Beside the distance in this space, mean and spread of the values of a sample are compared,
+    which another logarithm or a missing one change, whatever the steps do then.
+
+    The limits are set by samples left out: the steps are fitted anew on the other folds, so that
     of new samples like those of training a share of about ``alpha`` is named.
 
     Row-independent. ``fit`` holds the space in memory.
@@ -59,15 +70,15 @@ class DistributionGuard(MetaEstimatorMixin, GeneEstimator):
         search), and X itself for other estimators. ``"input"``: X itself, which sees also what
         the steps throw away. Or the name of a step: its output.
     method : {"mahalanobis", "knn"}, default="mahalanobis"
-        - ``"mahalanobis"``: a covariance of low rank plus equal noise (probabilistic PCA [1]_)
-          gives two distances: within the subspace, where samples differ more than usual in
-          usual ways, and from it, where genes no longer go together [2]_. Each is tested at
-          ``alpha / 2``. Keeps no training sample.
-        - ``"knn"``: the mean distance to the nearest training samples [3]_, for training
+        - ``"mahalanobis"``: principal components give two distances: within their subspace
+          (Mahalanobis), where samples differ more than usual in usual ways, and from it, where
+          genes no longer go together [1]_. Keeps no training sample.
+        - ``"knn"``: the mean distance to the nearest training samples [2]_, for training
           samples of several kinds. Keeps the training samples in this space
           (``references_``), and so does a model file.
     alpha : float, default=0.01
-        The share of samples like those of training that is named.
+        The share of samples like those of training that is named; it is divided among the
+        distances.
     n_components : int, optional
         Of the subspace; by default one for every four samples, at most 10.
     n_neighbors : int, default=5
@@ -82,10 +93,12 @@ class DistributionGuard(MetaEstimatorMixin, GeneEstimator):
     ----------
     estimator_ : estimator
         Fitted.
-    limits_ : array of shape (2,) or (1,)
-        What each squared distance must not exceed.
-    center_, components_, variances_, noise_ : arrays and float
-        Of the subspace (``"mahalanobis"``).
+    limits_ : array of shape (3,) or (2,)
+        What each squared distance must not exceed; the last is of the scale.
+    scale_center_, scale_covariance_ : arrays of shape (2,) and (2, 2)
+        Of mean and spread of the values of a sample (of their inverse hyperbolic sine).
+    center_, components_, variances_, total_variance_ : arrays and float
+        Of the principal components (``"mahalanobis"``).
     references_ : array of shape (n_samples, n_features)
         Training samples in the space (``"knn"``).
     classes_ : array of shape (n_classes,)
@@ -106,18 +119,19 @@ class DistributionGuard(MetaEstimatorMixin, GeneEstimator):
 
     Notes
     -----
-    A step that removes a difference hides it from the steps after it: after
-    `QuantileNormalizer`, the natural logarithm looks like that to the base 2, and indeed the
-    prediction is the same. Differences that matter to the model but not to these distances
-    (a swapped label, another prevalence) are not seen.
+    A step that removes a difference hides it from the steps after it. Differences that matter to
+    the model but not to these distances (a swapped label, another prevalence) are not seen, and
+    the more the training samples differ (several laboratories, degraded samples among them),
+    the farther a new one may be.
+
+    With fewer than ``3 / alpha`` samples their distances do not reach the limit: it is then that
+    of a normal distribution of their cube roots.
 
     References
     ----------
-    .. [1] Tipping, Bishop (1999), "Probabilistic principal component analysis",
-       doi:10.1111/1467-9868.00196.
-    .. [2] Jackson, Mudholkar (1979), "Control procedures for residuals associated with
+    .. [1] Jackson, Mudholkar (1979), "Control procedures for residuals associated with
        principal component analysis", doi:10.1080/00401706.1979.10489779.
-    .. [3] Sun, Ming, Zhu, Li (2022), "Out-of-distribution detection with deep nearest
+    .. [2] Sun, Ming, Zhu, Li (2022), "Out-of-distribution detection with deep nearest
        neighbors", doi:10.48550/arXiv.2204.06507.
 
     Examples
@@ -186,9 +200,12 @@ class DistributionGuard(MetaEstimatorMixin, GeneEstimator):
         self.estimator_ = clone(self.estimator).fit(data, y)
         if hasattr(self.estimator_, "classes_"):
             self.classes_ = self.estimator_.classes_
-        steps = _steps_of(self.estimator_, self.space)
-        self._keep(self._learn(_matrix_of(_through(steps, data))))
-        held = self._held_out(steps, data, y, given)
+        steps = steps_of(self.estimator_, self.space)
+        # One number for all folds, so that their distances can be compared.
+        k = self.n_components or default_components(data.shape[0])
+        scales = self._scales(data)
+        self._keep(self._learn(matrix_of(through(steps, data)), k), RowScale.learn(scales))
+        held = self._held_out(steps, data, y, given, scales, k)
         share = self.alpha / held.shape[1]
         self.limits_ = np.array([limit_of(column, share) for column in held.T])
         return self
@@ -262,8 +279,7 @@ class DistributionGuard(MetaEstimatorMixin, GeneEstimator):
         array of shape (n_samples,)
             Minus the distance in units of the limit: below -1 is outlying.
         """
-        check_is_fitted(self)
-        return self._scores(_through(_steps_of(self.estimator_, self.space), self._data(X)))
+        return -self._judge(X)[-1].max(axis=1)
 
     def is_outlying(self, X):
         """Tell which samples do not look like those of training.
@@ -289,22 +305,19 @@ class DistributionGuard(MetaEstimatorMixin, GeneEstimator):
         -------
         DataFrame
             Indexed by sample: the distances in units of their limits (``within`` the subspace
-            and ``residual`` from it, or to ``neighbors``) and ``outlying``.
+            and ``residual`` from it, or to ``neighbors``; ``scale`` of the values) and
+            ``outlying``.
         """
-        check_is_fitted(self)
-        space = _through(_steps_of(self.estimator_, self.space), self._data(X))
-        table = pd.DataFrame(
-            self._distances(space), index=sample_names(X), columns=list(self._profile().parts)
-        )
+        found = self._judge(X)[-1]
+        parts = [*self._profile().parts, "scale"]
+        table = pd.DataFrame(found, index=sample_names(X), columns=parts)
         return table.assign(outlying=(table > 1).any(axis=1)).rename_axis("sample")
 
     def _guarded(self, X, method):
-        check_is_fitted(self)
-        data = self._data(X)
-        steps = _steps_of(self.estimator_, self.space)
-        space = _through(steps, data)
-        self._warn(X, self._scores(space) < -1)
-        whole = _pipeline_of(self.estimator_)
+        data, space, distances = self._judge(X)
+        self._warn(X, (distances > 1).any(axis=1))
+        whole = pipeline_of(self.estimator_)
+        steps = steps_of(self.estimator_, self.space)
         if steps is not None and len(steps.steps) == len(whole.steps) - 1:
             return getattr(whole[-1], method)(space)  # the other steps are done
         return getattr(self.estimator_, method)(data)
@@ -317,7 +330,7 @@ class DistributionGuard(MetaEstimatorMixin, GeneEstimator):
         said = f"row {name_some(rows)}" if names is None else name_some(names[rows])
         warnings.warn(
             f"{len(rows)} of {len(outlying)} samples do not look like those that "
-            f"{type(_pipeline_of(self.estimator_)).__name__} was trained on: {said}. Do not "
+            f"{type(pipeline_of(self.estimator_)).__name__} was trained on: {said}. Do not "
             "believe their predictions before you know why: look at their scale, genes and "
             "tissue, and at report(X).",
             OutOfDistributionWarning,
@@ -330,33 +343,40 @@ class DistributionGuard(MetaEstimatorMixin, GeneEstimator):
         matrix = check_input(self, X, reset=reset, min_samples=4 if reset else 1, **options)
         return X if is_named(X) or isinstance(matrix, DiskRows) else matrix
 
-    def _learn(self, points):
+    def _learn(self, points, n_components):
         if self.method == "knn":
             return Neighbors.learn(points, self.n_neighbors)
-        return LowRank.learn(points, self.n_components)
+        return LowRank.learn(points, n_components)
 
-    def _keep(self, profile):
+    def _keep(self, profile, scale):
         """Store what was learned as plain values."""
         names = ("references",) if self.method == "knn" else LowRank.__slots__
         for name in names:
             setattr(self, f"{name}_", getattr(profile, name))
+        self.scale_center_, self.scale_covariance_ = scale.center, scale.covariance
+
+    def _scales(self, data):
+        """Return mean and spread of the values of every row of X itself."""
+        blocks = row_blocks(values(data))
+        return np.concatenate([by_rows(row_scale, block) for _, _, block in blocks])
 
     def _profile(self):
         if self.method == "knn":
             return Neighbors(self.references_, min(self.n_neighbors, len(self.references_)))
         return LowRank(*(getattr(self, f"{name}_") for name in LowRank.__slots__))
 
-    def _held_out(self, steps, data, y, groups):
+    def _held_out(self, steps, data, y, groups, scales, n_components):
+        """Return distances of samples from the others, the steps fitted without them."""
         parts = []
         for train, test in self._folds(data.shape[0], groups):
-            seen = take_rows(data, train)
-            if steps is None:
-                own, points = None, _matrix_of(seen)
-            else:
+            seen, own = take_rows(data, train), None
+            if steps is not None:
                 own = clone(steps)
-                points = _matrix_of(own.fit_transform(seen, None if y is None else _some(y, train)))
-            held = _matrix_of(_through(own, take_rows(data, test)))
-            parts.append(distances_of_rows(self._learn(points), held))
+                seen = own.fit_transform(seen, None if y is None else np.asarray(y)[train])
+            profile = self._learn(matrix_of(seen), n_components)
+            held = matrix_of(through(own, take_rows(data, test)))
+            scale = RowScale.learn(scales[train]).distances(scales[test])
+            parts.append(np.column_stack([by_rows(profile.distances, held), scale]))
         return np.concatenate(parts)
 
     def _folds(self, n_samples, groups):
@@ -369,19 +389,23 @@ class DistributionGuard(MetaEstimatorMixin, GeneEstimator):
             raise ValueError("DistributionGuard needs samples of at least two groups; got one.")
         return GroupKFold(min(self.cv, n_groups), **options).split(blank, groups=groups)
 
-    def _distances(self, space):
-        """Return the distances of samples in the space, in units of their limits."""
-        profile = self._profile()
-        found = [
-            distances_of_rows(profile, _finite(block)) for _, _, block in row_blocks(values(space))
-        ]
-        found = np.concatenate(found)
+    def _distances(self, space, data):
+        """Return the distances of samples, in units of their limits."""
+        measure = self._profile().distances
+        blocks = row_blocks(values(space))
+        inside = np.concatenate([by_rows(measure, finite(block)) for _, _, block in blocks])
+        scale = RowScale(self.scale_center_, self.scale_covariance_).distances(self._scales(data))
+        found = np.column_stack([inside, scale])
         # Where training samples do not differ at all, any difference is beyond the limit.
         apart = np.where(found > 0, np.inf, 0.0)
         return np.sqrt(np.divide(found, self.limits_, out=apart, where=self.limits_ > 0))
 
-    def _scores(self, space):
-        return -self._distances(space).max(axis=1)
+    def _judge(self, X):
+        """Return checked data, its space, and distances in units of their limits."""
+        check_is_fitted(self)
+        data = self._data(X)
+        space = through(steps_of(self.estimator_, self.space), data)
+        return data, space, self._distances(space, data)
 
     def _check_options(self):
         check_choice("method", self.method, METHODS)
@@ -403,47 +427,3 @@ class DistributionGuard(MetaEstimatorMixin, GeneEstimator):
         tags.input_tags.positive_only = inner.input_tags.positive_only
         tags.non_deterministic = inner.non_deterministic
         return tags
-
-
-def _some(y, rows):
-    return np.asarray(y)[rows]
-
-
-def _pipeline_of(model):
-    """Return the best pipeline of a search, or the model itself."""
-    return getattr(model, "best_estimator_", model)
-
-
-def _steps_of(model, space):
-    """Return the steps that lead into the space, or None where it is X itself."""
-    model = _pipeline_of(model)
-    steps = model.steps if isinstance(model, Pipeline) else []
-    if space == "auto":
-        return model[:-1] if len(steps) > 1 else None
-    if space == "input":
-        return None
-    names = [name for name, _ in steps]
-    if space not in names[:-1]:
-        raise ValueError(
-            f"space must be 'auto', 'input' or the name of a step before the last; got {space!r}, "
-            f"and the steps are {name_some(names) or 'none'}."
-        )
-    return model[: names.index(space) + 1]
-
-
-def _through(steps, data):
-    return data if steps is None else steps.transform(data)
-
-
-def _matrix_of(space):
-    """Return the matrix of the space in memory."""
-    return _finite(in_memory(values(space)))
-
-
-def _finite(points):
-    if not np.isfinite(points.data if hasattr(points, "tocsr") else points).all():
-        raise ValueError(
-            "The space in which samples are compared holds missing or infinite values: put an "
-            "imputer into the pipeline, or name a later step by space=."
-        )
-    return points

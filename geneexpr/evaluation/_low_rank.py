@@ -53,14 +53,19 @@ def limit_of(distances, alpha):
     return (roots.mean() + student.ppf(1 - alpha, n - 1) * spread) ** 3
 
 
+def default_components(n_samples):
+    """Return how many components so many samples can tell."""
+    return min(MAX_COMPONENTS, max(1, n_samples // SAMPLES_A_COMPONENT))
+
+
 @dataclass(frozen=True, slots=True)
 class LowRank:
-    """A covariance of low rank plus equal noise elsewhere: probabilistic PCA."""
+    """A subspace that points vary in, and how much they vary in all."""
 
     center: np.ndarray
     components: np.ndarray
     variances: np.ndarray
-    noise: float
+    total_variance: float
 
     parts = ("within", "residual")
 
@@ -68,8 +73,7 @@ class LowRank:
     def learn(cls, points, n_components=None):
         """Estimate from points of shape (n_samples, n_features), dense or sparse."""
         n_samples, n_features = points.shape
-        wanted = n_components or min(MAX_COMPONENTS, max(1, n_samples // SAMPLES_A_COMPONENT))
-        k = min(wanted, n_features, n_samples - 1)
+        k = min(n_components or default_components(n_samples), n_features, n_samples - 1)
         solver = "auto"
         if sp.issparse(points):
             if k < min(points.shape):
@@ -78,18 +82,18 @@ class LowRank:
                 points = points.toarray()
         with np.errstate(invalid="ignore"):  # shares of no variance at all
             pca = PCA(k, svd_solver=solver, random_state=0).fit(points)
-        least = _TINY * max(float(pca.explained_variance_.sum()), _TINY)
-        return cls(
-            pca.mean_,
-            pca.components_,
-            np.maximum(pca.explained_variance_, least),
-            max(float(pca.noise_variance_), least),
-        )
+        # Of all directions: what is left of it beside the subspace shrinks where samples are few.
+        squares = points.multiply(points) if sp.issparse(points) else points**2
+        off = np.asarray(squares.mean(axis=0)).ravel() - np.asarray(pca.mean_).ravel() ** 2
+        total = float(off.sum()) * n_samples / (n_samples - 1)
+        least = _TINY * max(total, _TINY)
+        variances = np.maximum(pca.explained_variance_, least)
+        return cls(pca.mean_, pca.components_, variances, max(total, least))
 
     def distances(self, points):
         """Return squared distances, of shape (n_samples, 2).
 
-        Within the subspace (Mahalanobis), and from it, in units of the noise.
+        Within the subspace (Mahalanobis), and from it, in units of the total variance.
         """
         off = points - self.center
         scores = off @ self.components.T
@@ -97,7 +101,7 @@ class LowRank:
         if len(self.components) == len(self.center):
             return np.column_stack([within, np.zeros(len(within))])
         rest = np.maximum((off**2).sum(axis=1) - (scores**2).sum(axis=1), 0)
-        return np.column_stack([within, rest / self.noise])
+        return np.column_stack([within, rest / self.total_variance])
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +125,58 @@ class Neighbors:
         return np.sort(found, axis=1)[:, : self.n_neighbors].mean(axis=1)[:, None]
 
 
-def distances_of_rows(profile, points):
-    """Return the distances of rows, dense a part at a time."""
+@dataclass(frozen=True, slots=True)
+class RowScale:
+    """Mean and spread of the values of a sample: what another logarithm changes."""
+
+    center: np.ndarray
+    covariance: np.ndarray
+
+    @classmethod
+    def learn(cls, features):
+        """Estimate from what `row_scale` gives."""
+        covariance = np.cov(features, rowvar=False)
+        least = _TINY * max(float(np.trace(covariance)), _TINY)
+        return cls(features.mean(axis=0), covariance + least * np.eye(2))
+
+    def distances(self, features):
+        """Return squared Mahalanobis distances, of shape (n_samples, 1)."""
+        off = features - self.center
+        return np.einsum("ij,ij->i", off, np.linalg.solve(self.covariance, off.T).T)[:, None]
+
+
+def row_scale(block):
+    """Return mean and standard deviation of the values of each row, on a scale near logarithms.
+
+    Parameters
+    ----------
+    block : array of shape (n_samples, n_genes)
+        NaN where a value is missing.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, 2)
+
+    Examples
+    --------
+    >>> np.sinh(row_scale(np.array([[1.0, 3.0], [2.0, np.nan]]))).round(6)
+    array([[2., 1.],
+           [2., 0.]])
+    """
+    there = ~np.isnan(block)
+    n_there = np.maximum(there.sum(axis=1), 1)
+    means = block.sum(axis=1, where=there) / n_there
+    squares = ((block - means[:, None]) ** 2).sum(axis=1, where=there)
+    return np.arcsinh(np.column_stack([means, np.sqrt(squares / n_there)]))
+
+
+def by_rows(function, points):
+    """Return what a function of dense rows gives, a part of the rows at a time."""
     step = block_rows(points.shape[1])
+    points = points.tocsr() if sp.issparse(points) else np.asarray(points)
     parts = []
     for start in range(0, points.shape[0], step):
         block = points[start : start + step]
-        block = block.toarray() if sp.issparse(block) else np.asarray(block)
-        parts.append(profile.distances(block.astype(np.float64, copy=False)))
+        block = block.toarray() if sp.issparse(block) else block
+        parts.append(function(block.astype(np.float64, copy=False)))
     return np.concatenate(parts)
