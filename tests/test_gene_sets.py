@@ -1,6 +1,7 @@
 """Gene sets: files, over-representation, ranked enrichment, signatures against known genes."""
 
 import gzip
+import re
 import sys
 from fractions import Fraction
 from math import comb
@@ -10,12 +11,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import fisher_exact, hypergeom
+from sklearn.feature_selection import SelectKBest
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from geneexpr import (
     differential_expression,
+    explain,
     over_representation,
     ranked_enrichment,
     read_gmt,
@@ -308,3 +311,65 @@ class TestValidateSignature:
         message = r"no finite value for 2 of 200 genes of the universe: 'g0', 'g1'\. Complete it"
         with pytest.raises(ValueError, match=message):
             validate_signature(GENES[:5], GENES[:9], universe=GENES, mean_expression=mean)
+
+
+# ------------------------------------------------------------------ tables as they come
+
+
+@pytest.fixture(scope="module")
+def explained():
+    """A model of two sets that matter, its explanation and the test of its genes."""
+    rng = np.random.default_rng(0)
+    genes = [f"gene{i}" for i in range(120)]
+    y = np.arange(60) % 2
+    X = pd.DataFrame(rng.normal(size=(60, 120)), columns=genes)
+    X.iloc[:, :20] += 1.5 * y[:, None]
+    X.iloc[:, 20:40] -= 1.5 * y[:, None]
+    sets = {f"set{j}": genes[20 * j : 20 * (j + 1)] for j in range(6)}
+    model = make_pipeline(
+        SelectKBest(k=100).set_output(transform="pandas"),
+        StandardScaler(),
+        LogisticRegression(C=0.01),
+    )
+    return explain(model.fit(X, y), X), differential_expression(X, y, reference=0), model, sets
+
+
+def test_over_representation_takes_what_there_is(explained):
+    found, tests, model, sets = explained
+    top = found.top_genes(25)
+    by_table = over_representation(top, sets, universe=found)
+    by_names = over_representation(top["gene"], sets, universe=model[1:])
+    by_signature = over_representation(
+        list(top["gene"]), sets, universe=model[0].get_feature_names_out()
+    )
+    pd.testing.assert_frame_equal(by_table, by_signature)
+    assert set(by_table.index[:2]) == {"set0", "set1"}
+    assert by_table["overlap"].sum() == 25
+    assert by_table["set_size"].sum() == 100
+    pd.testing.assert_frame_equal(by_table, by_names)
+    of_tests = over_representation(tests[tests["p_adjusted"] < 0.01], sets, universe=tests)
+    assert set(of_tests.index[:2]) == {"set0", "set1"}
+    overlap = validate_signature(top, sets, universe=found)["overlap"]
+    assert overlap["set0"] == by_table.loc["set0", "overlap"]
+
+
+def test_ranked_enrichment_of_signed_effects_and_of_tests(explained):
+    found, tests, _, sets = explained
+    effects = found.top_genes(len(found.gene_names))
+    by_effect = ranked_enrichment(effects, sets, by="mean_signed_effect", n_permutations=100)
+    by_test = ranked_enrichment(tests, sets, n_permutations=100)
+    for table in (by_effect, by_test):
+        assert table.loc["set0", "normalized_score"] > 1.5
+        assert table.loc["set1", "normalized_score"] < -1.5
+
+
+def test_a_table_of_nothing_known_is_refused(explained):
+    message = (
+        "genes is a DataFrame that has neither a column 'gene', as top_genes gives it, nor a column "
+        "'p_value', as a table of tests indexed by gene; it has 'MYC'. Give a list of genes."
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        over_representation(pd.DataFrame({"MYC": [1.0]}), {"a": ["MYC"]}, universe=["MYC"])
+    found, _, _, sets = explained
+    with pytest.raises(ValueError, match="The ranking has no column 'statistic'; it has"):
+        ranked_enrichment(found.top_genes(5), sets)

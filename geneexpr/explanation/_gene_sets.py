@@ -135,14 +135,17 @@ def universe_of(source):
 
     Parameters
     ----------
-    source : iterable of str, fitted estimator or Pipeline, AnnData, or DataFrame
+    source : iterable of str, fitted estimator or Pipeline, Explanation, AnnData, or DataFrame
         A DataFrame with a column ``p_value`` is a table of tests indexed by gene, of which
-        those with a p-value were tested; of any other the columns are genes.
+        those with a p-value were tested; of any other the columns are genes. Of an
+        `Explanation` those that reached the model.
 
     Returns
     -------
     list of str
     """
+    if hasattr(source, "in_model"):
+        return gene_list(source.gene_names[source.in_model], "universe")
     if isinstance(source, pd.DataFrame) and "p_value" in source:
         return gene_list(source.index[source["p_value"].notna()], "universe")
     if isinstance(source, pd.DataFrame) or is_anndata(source):
@@ -166,7 +169,8 @@ def chosen_in(genes, universe, what="genes"):
 
     Parameters
     ----------
-    genes : iterable of str
+    genes : iterable of str, or DataFrame
+        A DataFrame with a column ``gene``, or with a column ``p_value`` and indexed by gene.
     universe : list of str
     what : str, default="genes"
 
@@ -174,7 +178,7 @@ def chosen_in(genes, universe, what="genes"):
     -------
     list of str
     """
-    chosen = gene_list(genes, what)
+    chosen = gene_list(_genes_of(genes), what)
     if not chosen:
         raise ValueError(f"{what} is empty.")
     known = set(universe)
@@ -186,3 +190,18 @@ def chosen_in(genes, universe, what="genes"):
             "model."
         )
     return chosen
+
+
+def _genes_of(table):
+    """Return the genes that a table is about; anything but a DataFrame goes through."""
+    if not isinstance(table, pd.DataFrame):
+        return table
+    if "gene" in table:
+        return table["gene"]
+    if "p_value" in table:
+        return table.index
+    raise ValueError(
+        "genes is a DataFrame that has neither a column 'gene', as top_genes gives it, nor a "
+        f"column 'p_value', as a table of tests indexed by gene; it has "
+        f"{name_some(table.columns)}. Give a list of genes."
+    )

@@ -17,15 +17,17 @@ def over_representation(genes, gene_sets, *, universe, min_size=1, max_size=None
 
     Parameters
     ----------
-    genes : iterable of str
-        The chosen genes; each must be in the universe.
+    genes : iterable of str, or DataFrame
+        The chosen genes; each must be in the universe. Or a table of them: ``top_genes`` of an
+        `Explanation`, or the rows of a table of `differential_expression` that are meant.
     gene_sets : mapping of str to iterable of str
         As `read_gmt` gives them.
-    universe : iterable of str, fitted estimator or Pipeline, AnnData, or DataFrame
+    universe : iterable of str, fitted estimator, Explanation, AnnData, or DataFrame
         The genes that could have been chosen: those that entered the model, not all genes of
         the organism, which would make every set of expressed genes significant. Of a fitted
         estimator or Pipeline those that it saw in ``fit`` (``pipeline[k:]`` for those that
-        reached step k), of a table of `differential_expression` those that have a p-value.
+        reached step k), of an `Explanation` those that reached the model, of a table of
+        `differential_expression` those that have a p-value.
     min_size : int, default=1
         Leave out sets with fewer genes in the universe.
     max_size : int, optional

@@ -40,8 +40,10 @@ def ranked_enrichment(
     Parameters
     ----------
     ranking : Series, mapping, or DataFrame
-        A signed score of every gene, by name: a coefficient, a signed SHAP effect, or a table
-        of `differential_expression`, of which the column ``by`` is taken.
+        A signed score of every gene, by name: a coefficient, or a table of which the column
+        ``by`` is taken. It is indexed by gene, as that of `differential_expression`, or has a
+        column ``gene``, as ``top_genes`` of an `Explanation` has (give all genes, and
+        ``by="mean_signed_effect"``).
     gene_sets : mapping of str to iterable of str
         As `read_gmt` gives them.
     by : str, default="statistic"
@@ -118,6 +120,7 @@ def _scores(ranking, by):
                 f"The ranking has no column {by!r}; it has {name_some(ranking.columns)}. Name one "
                 "with by=."
             )
+        ranking = ranking.set_index("gene") if "gene" in ranking else ranking
         ranking = ranking[by].dropna()
     if not isinstance(ranking, (pd.Series, Mapping)):
         raise ValueError(

@@ -23,11 +23,11 @@ def validate_signature(genes, reference, *, universe, mean_expression=None, n_bi
 
     Parameters
     ----------
-    genes : iterable of str
-        The signature; each gene must be in the universe.
+    genes : iterable of str, or DataFrame
+        The signature, as in `over_representation`; each gene must be in the universe.
     reference : iterable of str, or mapping of str to iterable of str
         One list of known genes, or several by name.
-    universe : iterable of str, fitted estimator or Pipeline, AnnData, or DataFrame
+    universe : iterable of str, fitted estimator, Explanation, AnnData, or DataFrame
         The genes that could have been chosen, as in `over_representation`.
     mean_expression : Series or mapping, optional
         Mean expression of every gene of the universe.
