@@ -335,6 +335,33 @@ def test_scoring_takes_names_scorers_and_callables(data):
     np.testing.assert_allclose(by_scorer, named)
     searched = nested_cv(grid(scoring="neg_log_loss"), *data, outer=2, **QUIET)
     assert searched.metric == searched.metrics[0] == "neg_log_loss"
+    several = {"scoring": {"auc": "roc_auc", "share": share}, "refit": "share"}
+    assert nested_cv(grid(**several), *data, outer=2, **QUIET).metric == "share"
+    several = {"scoring": ["roc_auc", "accuracy"], "refit": "accuracy"}
+    assert nested_cv(grid(**several), *data, outer=2, **QUIET).metric == "accuracy"
+
+
+def test_a_model_of_no_declared_kind_is_judged_by_its_outcome(data):
+    class Mean(BaseEstimator):
+        def fit(self, X, y):
+            self.mean_ = y.mean()
+            return self
+
+        def predict(self, X):
+            return np.full(len(X), self.mean_)
+
+    X = data[0]
+    result = nested_cv(Mean(), X, X[:, 0], **QUIET)
+    assert result.metrics == ["r2", "mse", "mae"]
+
+
+def test_predictions_that_are_no_numbers_are_named(data):
+    class Lost(Ridge):
+        def predict(self, X):
+            return np.where(np.arange(len(X)) == 1, np.nan, super().predict(X))
+
+    with pytest.raises(ValueError, match="y_pred is missing for 1 of 12 samples: row 1"):
+        nested_cv(Lost(), data[0], data[0][:, 0], **QUIET)
 
 
 # ------------------------------------------------------------------ going on after a stop

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.base import is_regressor
 from sklearn.metrics import get_scorer
 
 from ._performance import (
@@ -14,7 +13,7 @@ from ._performance import (
     REGRESSION,
     measures,
 )
-from ._predicted import Classes, Numbers, scores_of
+from ._predicted import Classes, check_scores, predicted_numbers, scores_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +48,7 @@ class Scoring:
         return bool(set(self.ours) & set(OF_SCORES))
 
 
-def read_scoring(scoring, search) -> Scoring:
+def read_scoring(scoring, search, *, numbers) -> Scoring:
     """Return what to measure: what is named, or all that suits the task.
 
     Parameters
@@ -57,8 +56,10 @@ def read_scoring(scoring, search) -> Scoring:
     scoring : None, str, callable, sequence of str or dict
     search : estimator
         Where nothing is named, the measure that it searches by comes first.
+    numbers : bool
+        Whether the outcome is numbers, not classes.
     """
-    known = REGRESSION if is_regressor(search) else CLASSIFICATION
+    known = REGRESSION if numbers else CLASSIFICATION
     if scoring is None:
         return _default(search, known)
     if callable(scoring):
@@ -70,7 +71,7 @@ def read_scoring(scoring, search) -> Scoring:
     given = scoring if isinstance(scoring, dict) else dict.fromkeys(scoring)
     ours = tuple(name for name, scorer in given.items() if scorer is None and name in known)
     scorers = {
-        name: scorer if callable(scorer) else _scorer(name if scorer is None else scorer, known)
+        name: _scorer(name if scorer is None else scorer, known)
         for name, scorer in given.items()
         if name not in ours
     }
@@ -79,14 +80,26 @@ def read_scoring(scoring, search) -> Scoring:
 
 def _default(search, known):
     ours = known if known is REGRESSION else (*OF_SCORES, *OF_CLASSES, OF_PROBABILITIES[0])
-    searched = getattr(search, "scoring", None)
-    if not isinstance(searched, str):
+    name, scorer = _searched_by(search)
+    if name is None:
         return Scoring(ours, {}, ours[0], optional=True)
-    scorers = {} if searched in ours else {searched: _scorer(searched, known)}
-    return Scoring(ours, scorers, searched, optional=True)
+    scorers = {} if name == scorer and name in ours else {name: _scorer(scorer, known)}
+    return Scoring(tuple(m for m in ours if m not in scorers), scorers, name, optional=True)
+
+
+def _searched_by(search):
+    """Return name and scorer of the measure by which a search chooses, or None."""
+    scoring, refit = getattr(search, "scoring", None), getattr(search, "refit", None)
+    if isinstance(scoring, str):
+        return scoring, scoring
+    if isinstance(refit, str) and isinstance(scoring, dict):
+        return refit, scoring[refit]
+    return (refit, refit) if isinstance(refit, str) else (None, None)
 
 
 def _scorer(name, known):
+    if callable(name):
+        return name
     try:
         return get_scorer(name)
     except ValueError as error:
@@ -115,9 +128,11 @@ def predict_fold(model, X, outcome, rows):
     """
     predicted = np.asarray(model.predict(X))
     if outcome.classes is None:
-        return Numbers(outcome.values[rows], predicted.astype(np.float64).ravel())
+        return predicted_numbers(outcome.values[rows], predicted.ravel())
     codes = np.searchsorted(outcome.classes, predicted)
     raw = scores_of(model, X)
+    if raw is not None:
+        raw = check_scores(raw, len(rows))
     scores = None if raw is None else _all_columns(raw, model.classes_, outcome.classes)
     sums_to_one = raw is not None and hasattr(model, "predict_proba")
     return Classes(outcome.values[rows], codes, scores, sums_to_one, outcome.classes)

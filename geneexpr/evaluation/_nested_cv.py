@@ -115,7 +115,7 @@ def nested_cv(
     ('roc_auc', 3, ['selectkbest__k'])
     """
     outcome, groups = _checked(search, X, y, groups, group_key, repeats, random_state)
-    scoring = read_scoring(scoring, search)
+    scoring = read_scoring(scoring, search, numbers=outcome.classes is None)
     prepared = prepared_search(search, groups is not None, random_state)
     folds = outer_folds(outer, X, outcome, groups, repeats=repeats, random_state=random_state)
     check_folds(folds, outcome, groups, need_all_classes=scoring.needs_all_classes)

@@ -67,7 +67,7 @@ def predicted_classes(y_true, y_pred, y_score, classes) -> Classes:
         raise ValueError("Predictions are needed: give y_pred=, y_score=, or both.")
     true = _column(y_true, "y_true")
     given = None if y_pred is None else _column(y_pred, "y_pred")
-    scores = None if y_score is None else _check_scores(y_score, len(true))
+    scores = None if y_score is None else check_scores(y_score, len(true))
     classes = _check_classes(classes, true, given, scores)
     codes = _codes(true, classes, "y_true")
     probabilities = scores is not None and _are_probabilities(scores)
@@ -130,7 +130,8 @@ def _check_length(values, name, n):
         raise ValueError(f"{name} has {len(values)} rows for {n} samples of y_true.")
 
 
-def _check_scores(y_score, n):
+def check_scores(y_score, n):
+    """Return scores as numbers, one a sample or one a sample and class."""
     try:
         scores = np.asarray(y_score, dtype=np.float64)
     except (TypeError, ValueError):
