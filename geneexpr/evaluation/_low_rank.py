@@ -13,7 +13,10 @@ from .._blocks import block_rows
 MAX_COMPONENTS = 10
 SAMPLES_A_COMPONENT = 4
 """With fewer samples for each, a component is spanned by single samples."""
-_TINY = 1e-12
+_ROUNDING = 1e-18
+"""Variance beside squared means that rounding alone can make."""
+_NOTHING = 1e-9
+"""A squared distance, in units of variance, that is none."""
 
 
 def limit_of(distances, alpha):
@@ -86,7 +89,7 @@ class LowRank:
         squares = points.multiply(points) if sp.issparse(points) else points**2
         off = np.asarray(squares.mean(axis=0)).ravel() - np.asarray(pca.mean_).ravel() ** 2
         total = float(off.sum()) * n_samples / (n_samples - 1)
-        least = _TINY * max(total, _TINY)
+        least = _least_variance(pca.mean_)
         variances = np.maximum(pca.explained_variance_, least)
         return cls(pca.mean_, pca.components_, variances, max(total, least))
 
@@ -97,11 +100,11 @@ class LowRank:
         """
         off = points - self.center
         scores = off @ self.components.T
-        within = (scores**2 / self.variances).sum(axis=1)
+        within = _beyond_rounding((scores**2 / self.variances).sum(axis=1))
         if len(self.components) == len(self.center):
             return np.column_stack([within, np.zeros(len(within))])
         rest = np.maximum((off**2).sum(axis=1) - (scores**2).sum(axis=1), 0)
-        return np.column_stack([within, rest / self.total_variance])
+        return np.column_stack([within, _beyond_rounding(rest / self.total_variance)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,14 +138,15 @@ class RowScale:
     @classmethod
     def learn(cls, features):
         """Estimate from what `row_scale` gives."""
-        covariance = np.cov(features, rowvar=False)
-        least = _TINY * max(float(np.trace(covariance)), _TINY)
-        return cls(features.mean(axis=0), covariance + least * np.eye(2))
+        center = features.mean(axis=0)
+        covariance = np.cov(features, rowvar=False) + _least_variance(center) * np.eye(2)
+        return cls(center, covariance)
 
     def distances(self, features):
         """Return squared Mahalanobis distances, of shape (n_samples, 1)."""
         off = features - self.center
-        return np.einsum("ij,ij->i", off, np.linalg.solve(self.covariance, off.T).T)[:, None]
+        found = np.einsum("ij,ij->i", off, np.linalg.solve(self.covariance, off.T).T)
+        return _beyond_rounding(found)[:, None]
 
 
 def row_scale(block):
@@ -168,6 +172,15 @@ def row_scale(block):
     means = block.sum(axis=1, where=there) / n_there
     squares = ((block - means[:, None]) ** 2).sum(axis=1, where=there)
     return np.arcsinh(np.column_stack([means, np.sqrt(squares / n_there)]))
+
+
+def _least_variance(center):
+    """Return a variance, never zero, that is no more than rounding."""
+    return _ROUNDING * max(float(np.mean(np.square(center))), _ROUNDING)
+
+
+def _beyond_rounding(squares):
+    return np.where(squares < _NOTHING, 0.0, squares)
 
 
 def by_rows(function, points):
