@@ -209,9 +209,10 @@ def subgroup_report(
     check_number("n_resamples", n_resamples, least=20, whole=True)
     names, subgroup = _subgroups(X, by)
     donors = labels_of(X, group_key, groups, key_name="group_key", given_name="groups")
-    data = _predicted(estimator, X, y, cv, donors, metrics, random_state)
-    if data.n != len(subgroup):
-        raise ValueError(f"y has {data.n} samples, X has {len(subgroup)}.")
+    y = np.asarray(y)
+    if len(y) != len(subgroup):
+        raise ValueError(f"y must hold one value a sample: got {len(y)} for {len(subgroup)}.")
+    data = _predicted(estimator, X, y, cv, donors, random_state)
     if isinstance(data, Numbers) and metrics is None:
         metrics = REGRESSION
     metrics = _chosen_metrics(metrics, data)
@@ -263,7 +264,7 @@ def _labels_by_name(X, by):
     return {name: labels_of(X, None, labels, given_name="by") for name, labels in given.items()}
 
 
-def _predicted(estimator, X, y, cv, donors, metrics, random_state):
+def _predicted(estimator, X, y, cv, donors, random_state):
     """Return predictions beside the truth, of a fitted model or out of folds."""
     if cv is None:
         predicted = np.asarray(estimator.predict(X))
