@@ -150,8 +150,9 @@ def explain(
     _check_samples(X)
     beside = X if background is None else background
     _check_background(beside, X, background is None)
-    X = _some_rows(X, max_samples, rng)
-    suffix = cut(steps, model, _first_rows(X))
+    rows = _draw(X, max_samples, rng)
+    suffix = cut(steps, model, _take(X, rows[:_PROBE_ROWS]))
+    X = X if len(rows) == values(X).shape[0] else _take(X, rows)
     matrix = _held(suffix.into_gene_space(X))
     beside = None if beside is X else beside
     request = Request(suffix, matrix, beside, gene_sets, max_background, rng)
@@ -324,14 +325,16 @@ def _check_background(background, X, is_own):
 
 
 def _some_rows(X, most, rng):
+    rows = _draw(X, most, rng)
+    return X if len(rows) == values(X).shape[0] else _take(X, rows)
+
+
+def _draw(X, most, rng):
+    """Return the numbers of at most so many rows, ascending."""
     n_rows = values(X).shape[0]
     if most is None or n_rows <= most:
-        return X
-    return _take(X, np.sort(rng.permutation(n_rows)[:most]))
-
-
-def _first_rows(X):
-    return _take(X, np.arange(min(_PROBE_ROWS, values(X).shape[0])))
+        return np.arange(n_rows)
+    return np.sort(rng.permutation(n_rows)[:most])
 
 
 def _take(X, rows):

@@ -220,7 +220,7 @@ class Explanation:
     # ------------------------------------------------------------------ pieces
 
     def _labels(self):
-        return list(range(self.n_outputs)) if self.classes is None else list(self.classes)
+        return list(range(self.n_outputs)) if self.classes is None else self.classes.tolist()
 
     def _cube(self, values):
         return values[:, :, None] if values.ndim == 2 else values
@@ -272,7 +272,7 @@ class Explanation:
             f"{gene} ({size:.3g})"
             for gene, size in zip(top["gene"], top["mean_abs_shap"], strict=True)
         )
-        outputs = "" if self.classes is None else f" for {name_some(self.classes)}"
+        outputs = "" if self.classes is None else f" for {name_some(self._labels())}"
         return (
             f"Explanation of {self.values.shape[0]} samples in {self.values.shape[1]} genes "
             f"({int(self.in_model.sum())} in the model), {self.scale}{outputs}\n"
