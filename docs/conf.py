@@ -45,7 +45,8 @@ html_title = "geneexpr"
 html_copy_source = False
 GUIDE = (
     *("batch_effects", "cross_study", "normalization", "selection", "outliers"),
-    *("differential_expression", "gene_sets", "embedding", "networks"),
+    *("differential_expression", "gene_sets", "attribution", "embedding", "networks"),
+    *("evaluation", "uncertainty"),
 )
 html_sidebars = {
     page: [] for page in ("index", "quickstart", "annotations", "own_transformer", *GUIDE)

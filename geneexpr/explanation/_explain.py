@@ -51,17 +51,17 @@ def explain(
 
     The method is chosen by what the model allows, and ``reason`` says why:
 
-    =========================  ============================================================
-    ``"linear"``               exact, :math:`w_g (x_g - \bar b_g)`: a linear model, behind
-                               selectors, scalers, PCA, mean-z gene sets
-    ``"tree"``                 exact: trees, forests and boosting behind selectors and
-                               scalers, by shap's own explainer
-    ``"network"``              our perceptrons: DeepLIFT's rescale rule, which adds up
-                               exactly; with one hidden layer it is the mean gradient
-    ``"sampling"``             anything else: random orders of gene sets or of modules of
-                               correlated genes, with standard errors
-    ``"integrated_gradients"`` our networks by captum, where asked for
-    =========================  ============================================================
+    ==========================  ============================================================
+    ``"linear"``                exact, :math:`w_g (x_g - \bar b_g)`: a linear model, behind
+                                selectors, scalers, PCA, mean-z gene sets
+    ``"tree"``                  exact: trees, forests and boosting behind selectors and
+                                scalers, by shap's own explainer
+    ``"network"``               our perceptrons: DeepLIFT's rescale rule, which adds up
+                                exactly; with one hidden layer it is the mean gradient
+    ``"sampling"``              anything else: random orders of gene sets or of modules of
+                                correlated genes, with standard errors
+    ``"integrated_gradients"``  our networks by captum, where asked for
+    ==========================  ============================================================
 
     Sampled values are those of groups; each group's value is shared among its genes by the
     size of what each moves alone. ``by_module`` shows the groups, which is what was measured.
