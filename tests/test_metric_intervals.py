@@ -292,6 +292,14 @@ def test_large_data_are_resampled_in_parts(monkeypatch):
     pd.testing.assert_frame_equal(whole, parts)
 
 
+def test_a_perfect_score_has_no_width_but_by_wilson():
+    y = np.arange(20) % 2
+    found = metric_intervals(y, y_score=0.1 + 0.8 * y, method="delong")
+    assert found.loc["roc_auc", ["estimate", "low", "high"]].eq(1).all()
+    assert found.loc["balanced_accuracy", "low"] == 1
+    assert found.loc["accuracy", "low"] == pytest.approx(0.839, abs=1e-3)
+
+
 # ------------------------------------------------------------------ of a fitted model
 
 

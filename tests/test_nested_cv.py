@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+from sklearn import config_context
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.datasets import make_regression
 from sklearn.decomposition import PCA
@@ -303,6 +304,14 @@ def test_donors_by_name_and_leave_one_out(cohort):
         search, cohort, y, group_key="donor", outer=outer, scoring=["accuracy", "f1"], **QUIET
     )
     assert len(left.scores) == 20
+
+
+def test_donors_reach_the_search_by_metadata_routing_too(data):
+    donors = np.arange(60) // 3
+    expected = nested_cv(grid(), *data, groups=donors, outer=2, **QUIET)
+    with config_context(enable_metadata_routing=True):
+        routed = nested_cv(grid(), *data, groups=donors, outer=2, **QUIET)
+    pd.testing.assert_frame_equal(expected.to_frame(), routed.to_frame())
 
 
 def test_splits_that_part_donors_are_refused(data):
