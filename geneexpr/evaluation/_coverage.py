@@ -2,42 +2,12 @@
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
 from sklearn.base import clone
 
 from .._containers import name_some
 from .._validation import check_number, labels_of
+from ..stats._metric_intervals import wilson_interval
 from ._rows import take_rows
-
-
-def wilson_interval(successes, n, level=0.95):
-    """Return the score interval of a proportion [1]_.
-
-    Parameters
-    ----------
-    successes, n : int or array of int
-    level : float, default=0.95
-
-    Returns
-    -------
-    low, high : float or array
-
-    References
-    ----------
-    .. [1] Wilson (1927), "Probable inference, the law of succession, and statistical
-       inference", doi:10.1080/01621459.1927.10502953.
-
-    Examples
-    --------
-    >>> low, high = wilson_interval(9, 10)
-    >>> round(float(low), 3), round(float(high), 3)
-    (0.596, 0.982)
-    """
-    z = norm.ppf((1 + level) / 2)
-    share = np.asarray(successes) / n
-    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
-    return np.maximum(centre - half, 0.0), np.minimum(centre + half, 1.0)
 
 
 def coverage_report(conformal, X, y, *, by, level=0.95):
@@ -136,12 +106,13 @@ def _left_out(conformal, X, y, out):
 
 
 def _row(covered, sizes, promised, level, size):
+    share = float(covered.mean())
     low, high = wilson_interval(int(covered.sum()), len(covered), level)
     return {
         "n_samples": len(covered),
         "promised": promised,
-        "coverage": float(covered.mean()),
-        "low": float(low),
-        "high": float(high),
+        "coverage": share,
+        "low": min(low, share),  # of a share of 1 the limit is 1, but for rounding
+        "high": max(high, share),
         size: float(np.mean(sizes)),
     }

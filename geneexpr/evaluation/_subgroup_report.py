@@ -343,7 +343,8 @@ def _table(data, subgroup, rows, metrics, values, flags, level, by_donor):
             estimate = float(estimates.loc[name, metric])
             limits = [float(end[0]) for end in percentile_interval(values[name][i : i + 1], level)]
             if metric == "accuracy" and not by_donor:
-                limits = wilson_interval(round(estimate * len(at)), len(at), level)
+                low, high = wilson_interval(round(estimate * len(at)), len(at), level)
+                limits = (min(low, estimate), max(high, estimate))
             if np.isnan(estimate):
                 limits = (np.nan, np.nan)
             table.append((metric, name, estimate, *limits, len(at), flags.get(name, "")))
