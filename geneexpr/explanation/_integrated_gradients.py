@@ -106,7 +106,7 @@ def _attribute(method, rows, baselines, target, n_steps, device):
     with torch.no_grad():
         base = method.forward_func(baselines)
     _check_outputs(base, target)
-    base = base.double().mean(dim=0).cpu().numpy()
+    base = base.cpu().double().mean(dim=0).numpy()
     step = block_rows(rows.shape[1] * n_steps, rows.dtype.itemsize, _BYTES)
     for start in range(0, rows.shape[0], step):
         at = slice(start, start + step)
@@ -117,7 +117,7 @@ def _attribute(method, rows, baselines, target, n_steps, device):
             total += method.attribute(x, baseline[None], target=wanted, n_steps=n_steps)
         attributions[at] = (total / len(baselines)).cpu().numpy()
         with torch.no_grad():
-            reached = method.forward_func(x).double().cpu().numpy()
+            reached = method.forward_func(x).cpu().double().numpy()
         gap = reached[np.arange(len(block)), target[at]] - base[target[at]]
         errors[at] = attributions[at].sum(axis=1, dtype=np.float64) - gap
     return attributions, errors
