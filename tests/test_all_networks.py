@@ -129,13 +129,13 @@ def test_a_loss_that_is_no_number_says_what_to_try(kind, given):
     X, y = given
     message = (
         r"^The loss became nan in epoch 2\. Put X on one scale first \(logarithm of counts, then "
-        r"StandardScaler\) and look for extreme values, or lower lr \(it is 0\.001\), or clip "
+        r"StandardScaler\) and look for extreme values, or lower lr \(it is 0\.002\), or clip "
         r"gradients \(gradient_clip=1\.0\)\.$"
     )
-    model = network(kind, callbacks=[Poison()])
+    model = network(kind, lr=0.002, callbacks=[Poison()])
     with pytest.raises(ValueError, match=message):
         model.fit(X, y)
-    begun = goes_on(network(kind, callbacks=[Poison()]), X, y)
+    begun = goes_on(network(kind, lr=0.002, callbacks=[Poison()]), X, y)
     with pytest.raises(ValueError, match=message):
         goes_on(begun, X, y)
 
