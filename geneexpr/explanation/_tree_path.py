@@ -4,7 +4,6 @@ import warnings
 
 import numpy as np
 
-from .._optional import import_optional
 from ._suffix import blocks
 
 _FORESTS = {
@@ -67,7 +66,7 @@ def tree_values(suffix, matrix, background):
     """
     with warnings.catch_warnings():  # of shap's own plots, on matplotlib
         warnings.simplefilter("ignore")
-        shap = import_optional("shap", extra="explanation", purpose="Explaining trees")
+        import shap  # takes a second
     beside = np.concatenate([suffix.through_genes(block) for block in blocks(background)])
     explainer = shap.TreeExplainer(
         suffix.model, beside, feature_perturbation="interventional", model_output="raw"
