@@ -1,20 +1,22 @@
 """Nested cross-validation: a search inside of every fold, so that its choice is tested too."""
 
 from contextlib import closing
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
+from sklearn.base import clone
 from tqdm import tqdm
 
 from .._containers import sample_names, values
 from .._validation import check_number, labels_of
 from ._chosen_genes import chosen_genes
-from ._fold_scores import predict_fold, read_scoring, score_fold
+from ._fold_scores import Scoring, predict_fold, read_scoring, score_fold
 from ._nested_cache import FoldCache, fingerprints
 from ._nested_folds import check_folds, inner_groups, outer_folds, prepared_search
 from ._nested_result import NestedCVResult
-from ._out_of_fold import read_outcome
+from ._out_of_fold import Outcome, read_outcome
 from ._rows import take_rows
 
 
@@ -142,16 +144,16 @@ def _checked(search, X, y, groups, group_key, repeats, random_state):
     return outcome, labels_of(X, group_key, groups, key_name="group_key", given_name="groups")
 
 
+@dataclass(frozen=True, slots=True)
 class _Job:
     """What every fold needs."""
 
-    def __init__(self, search, X, outcome, groups, scoring, cache):
-        self.search = search
-        self.X = X
-        self.outcome = outcome
-        self.groups = groups
-        self.scoring = scoring
-        self.cache = cache
+    search: object
+    X: object
+    outcome: Outcome
+    groups: np.ndarray | None
+    scoring: Scoring
+    cache: FoldCache
 
     def run(self, fold):
         """Fit and test one fold; keep its record."""
@@ -166,8 +168,8 @@ class _Job:
     def _record(self, fold):
         X, y = take_rows(self.X, fold.train), self.outcome.given[fold.train]
         inner = None if self.groups is None else self.groups[fold.train]
-        search = prepared_search(self.search, False, 0)
-        model = search.fit(X, y, **inner_groups(search, X, y, inner))
+        search = clone(self.search)
+        model = search.fit(X, y, **inner_groups(search, y, inner))
         new = take_rows(self.X, fold.test)
         found = predict_fold(model, new, self.outcome, fold.test)
         truth = self.outcome.given[fold.test]

@@ -189,7 +189,7 @@ def prepared_search(search, grouped, random_state):
     return new
 
 
-def inner_groups(search, X, y, groups):
+def inner_groups(search, y, groups):
     """Return what to pass to the fit of a search; raise where its splits part a donor."""
     if groups is None or not is_search(search) or isinstance(search.cv, SplitBy):
         return {}
