@@ -176,6 +176,24 @@ def test_annotations_stay_and_genes_move_together():
     np.testing.assert_array_equal(before, X.X.toarray())
 
 
+def test_rows_change_places_within_batches_where_asked():
+    X = make_cohort(30, 8, n_batches=2, random_state=0)
+    y, batch = X.obs["condition"], X.obs["batch"].to_numpy()
+    spy, plain = Spy().fit(X, y), Spy().fit(X.X, y)
+    grouped_permutation_importance(
+        spy, X, y, groups={"one": X.var_names[:1]}, n_repeats=3, batch_key="batch"
+    )
+    for seen in spy.seen_[1:]:
+        assert not np.array_equal(seen.X, X.X)
+        for level in np.unique(batch):
+            here = batch == level
+            assert sorted(seen.X[here, 0]) == sorted(X.X[here, 0])
+    grouped_permutation_importance(plain, X.X, y, n_repeats=3, batch=batch)
+    np.testing.assert_array_equal(plain.seen_[1][:, 0], spy.seen_[1].X[:, 0])
+    with pytest.raises(ValueError, match="There is no annotation 'site' in obs"):
+        grouped_permutation_importance(spy, X, y, batch_key="site")
+
+
 def test_a_pipeline_that_reads_batches():
     X = make_cohort(60, 40, n_batches=2, effect_size=3.0, random_state=0)
     y = X.obs["condition"]

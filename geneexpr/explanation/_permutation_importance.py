@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._blocks import map_rows, row_blocks
 from .._containers import gene_names, like, name_some
-from .._validation import check_number
+from .._validation import check_number, labels_of
 from ._exchange import columns_of, matrices_of, with_columns
 from ._gene_modules import correlated_modules, name_modules
 from ._gene_sets import check_gene_sets, locate
@@ -32,6 +32,8 @@ def grouped_permutation_importance(
     groups=None,
     scoring=None,
     n_repeats=10,
+    batch_key=None,
+    batch=None,
     correlation=0.7,
     confidence=0.95,
     random_state=0,
@@ -65,6 +67,11 @@ def grouped_permutation_importance(
         As in scikit-learn, such as ``"roc_auc"``; by default the pipeline's own ``score``.
     n_repeats : int, default=10
         Shuffles of each group.
+    batch_key : str, optional
+        An annotation, such as a batch or a donor, within whose levels rows change places, so
+        that what is lost is not that a sample got values of another laboratory.
+    batch : array-like of shape (n_samples,), optional
+        Its labels, for arrays, which carry no annotations.
     correlation : float, default=0.7
         For "modules": the absolute correlation with its leading gene from which on a gene
         joins a module (in up to 1 000 samples). The leading gene is the one of highest
@@ -132,7 +139,9 @@ def grouped_permutation_importance(
     seed = check_random_state(random_state).randint(2**31 - 1)
     # A generator of its own for each group, so that the result does not depend on n_jobs.
     seeds = np.random.SeedSequence(seed).spawn(len(groups))
-    score = partial(_shuffled_scores, pipeline, X, y, scorer, n_repeats)
+    labels = labels_of(X, batch_key, batch)
+    codes = np.zeros(X.shape[0], dtype=int) if labels is None else pd.factorize(labels)[0]
+    score = partial(_shuffled_scores, pipeline, X, y, scorer, codes, n_repeats)
     before = float(scorer(pipeline, X, y))
     after = Parallel(n_jobs=n_jobs)(
         delayed(score)(genes, seed) for genes, seed in zip(groups.values(), seeds, strict=True)
@@ -149,14 +158,14 @@ def grouped_permutation_importance(
 # ------------------------------------------------------------------ shuffling
 
 
-def _shuffled_scores(pipeline, X, y, scorer, n_repeats, genes, seed):
-    """Return the score after each shuffle of a group's genes."""
+def _shuffled_scores(pipeline, X, y, scorer, codes, n_repeats, genes, seed):
+    """Return the score after each shuffle of a group's genes, within the levels of a batch."""
     rng = np.random.default_rng(seed)
     matrices = matrices_of(X)
     columns = {key: columns_of(matrix, genes) for key, matrix in matrices.items()}
     scores = []
     for _ in range(n_repeats):
-        order = rng.permutation(X.shape[0])
+        order = _order_within(codes, rng)
         new = {
             key: map_rows(matrix, partial(_exchange, genes), columns[key][order])
             for key, matrix in matrices.items()
@@ -166,6 +175,14 @@ def _shuffled_scores(pipeline, X, y, scorer, n_repeats, genes, seed):
             rows.layers[key] = layer
         scores.append(float(scorer(pipeline, rows, y)))
     return scores
+
+
+def _order_within(codes, rng):
+    order = np.arange(len(codes))
+    for code in np.unique(codes):
+        rows = np.flatnonzero(codes == code)
+        order[rows] = rng.permutation(rows)
+    return order
 
 
 def _exchange(genes, block, new):
