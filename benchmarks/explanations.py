@@ -231,8 +231,9 @@ def overlap(chosen, universe, X, symbols):
 
 HEAD = """# Do explanations name the genes that matter?
 
-Made by `python -m benchmarks.explanations`, which overwrites this file. `explain` ranks genes by
-their mean absolute SHAP value; the models are those of the library's examples, untuned.
+Made by `OMP_NUM_THREADS=1 python -m benchmarks.explanations`, which overwrites this file (other
+numbers of threads change networks in their last digits). `explain` ranks genes by their mean
+absolute SHAP value; the models are those of the library's examples, untuned.
 
 """
 
