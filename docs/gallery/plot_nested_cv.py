@@ -43,7 +43,7 @@ def search(classifier=None):
 
 
 empty = make_cohort(60, 200, effect_size=0.0, random_state=1)
-nothing = nested_cv(search(), empty, empty.obs["condition"], repeats=2, progress=False)
+nothing = nested_cv(search(), empty, empty.obs["condition"], progress=False)
 print(nothing)
 
 # %%
