@@ -46,7 +46,8 @@ def _by_shap(data):
 
     def call():
         seen = model[:-1].transform(data["X"])
-        return shap.LinearExplainer(model[-1], seen)(seen).values
+        background = shap.maskers.Independent(seen, max_samples=len(seen))
+        return shap.LinearExplainer(model[-1], background)(seen).values
 
     return call
 
