@@ -13,6 +13,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from geneexpr import (
+    ConformalClassifier,
+    ConformalRegressor,
     CPMNormalizer,
     DistributionGuard,
     OutOfDistributionWarning,
@@ -159,10 +161,28 @@ class TestWarning:
         assert guard.components_.shape == (10, 50)
         np.testing.assert_array_equal(guard.predict(new), guard.estimator_.predict(new))
 
+    def test_sets_of_a_conformal_model_with_a_warning(self, train, new):
+        conformal = ConformalClassifier(pipeline(VarianceFilter(n_genes=50)))
+        guard = DistributionGuard(conformal, alpha=1e-6).fit(train, condition(train))
+        alone = conformal.fit(train, condition(train))
+        assert guard.components_.shape == (10, 50)
+        pd.testing.assert_frame_equal(guard.predict_set(new), alone.predict_set(new))
+        np.testing.assert_allclose(guard.predict_proba(new), alone.predict_proba(new))
+        new.X[3] *= np.log(2)
+        with pytest.warns(OutOfDistributionWarning, match=f"Pipeline .*: {new.obs_names[3]!r}"):
+            guard.predict_set(new)
+
+    def test_intervals_of_a_conformal_model(self, train, new):
+        guard = DistributionGuard(ConformalRegressor(make_pipeline(ToArray(), Ridge())), alpha=1e-6)
+        guard.fit(train, train.X[:, 0])
+        found = guard.predict_interval(new)
+        assert ((found["low"] < new.X[:, 0]) & (new.X[:, 0] < found["high"])).mean() > 0.8
+
     def test_it_is_what_the_estimator_is(self):
         assert is_classifier(DistributionGuard(LogisticRegression()))
         assert is_regressor(DistributionGuard(Ridge()))
-        assert not hasattr(DistributionGuard(Ridge()), "predict_proba")
+        for method in ("predict_proba", "predict_set", "predict_interval"):
+            assert not hasattr(DistributionGuard(Ridge()), method)
 
 
 class TestFunctions:

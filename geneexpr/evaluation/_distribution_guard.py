@@ -29,19 +29,10 @@ from ._low_rank import (
     limit_of,
     row_scale,
 )
-from ._pipeline_space import finite, matrix_of, pipeline_of, steps_of, through
+from ._pipeline_space import finite, inner_has, matrix_of, pipeline_of, steps_of, through
 from ._rows import take_rows
 
 METHODS = ("mahalanobis", "knn")
-
-
-def _inner_has(name):
-    def check(self):
-        fitted = getattr(self, "estimator_", self.estimator)
-        getattr(fitted, name)  # its own error says why it is not there
-        return True
-
-    return check
 
 
 class DistributionGuard(MetaEstimatorMixin, GeneEstimator):
@@ -64,7 +55,7 @@ class DistributionGuard(MetaEstimatorMixin, GeneEstimator):
     Parameters
     ----------
     estimator : estimator
-        Most often a pipeline; it is cloned.
+        Most often a pipeline, or a `ConformalClassifier` of one; it is cloned.
     space : str, default="auto"
         ``"auto"``: the output of all steps before the last of a pipeline (of the best one of a
         search), and X itself for other estimators. ``"input"``: X itself, which sees also what
@@ -223,7 +214,7 @@ class DistributionGuard(MetaEstimatorMixin, GeneEstimator):
         """
         return self._guarded(X, "predict")
 
-    @available_if(_inner_has("predict_proba"))
+    @available_if(inner_has("predict_proba"))
     def predict_proba(self, X):
         """Return the probabilities of the estimator, and warn as `predict` does.
 
@@ -237,7 +228,7 @@ class DistributionGuard(MetaEstimatorMixin, GeneEstimator):
         """
         return self._guarded(X, "predict_proba")
 
-    @available_if(_inner_has("decision_function"))
+    @available_if(inner_has("decision_function"))
     def decision_function(self, X):
         """Return the scores of the estimator, and warn as `predict` does.
 
@@ -251,7 +242,35 @@ class DistributionGuard(MetaEstimatorMixin, GeneEstimator):
         """
         return self._guarded(X, "decision_function")
 
-    @available_if(_inner_has("score"))
+    @available_if(inner_has("predict_set"))
+    def predict_set(self, X):
+        """Return the sets of a `ConformalClassifier`, and warn as `predict` does.
+
+        Parameters
+        ----------
+        X : {array, sparse matrix, DataFrame, AnnData} of shape (n_samples, n_genes)
+
+        Returns
+        -------
+        DataFrame of bool of shape (n_samples, n_classes)
+        """
+        return self._guarded(X, "predict_set")
+
+    @available_if(inner_has("predict_interval"))
+    def predict_interval(self, X):
+        """Return the intervals of a `ConformalRegressor`, and warn as `predict` does.
+
+        Parameters
+        ----------
+        X : {array, sparse matrix, DataFrame, AnnData} of shape (n_samples, n_genes)
+
+        Returns
+        -------
+        DataFrame of shape (n_samples, 2)
+        """
+        return self._guarded(X, "predict_interval")
+
+    @available_if(inner_has("score"))
     def score(self, X, y):
         """Return the score of the estimator; it does not warn.
 
@@ -318,8 +337,9 @@ class DistributionGuard(MetaEstimatorMixin, GeneEstimator):
         self._warn(X, (distances > 1).any(axis=1))
         whole = pipeline_of(self.estimator_)
         steps = steps_of(self.estimator_, self.space)
-        if steps is not None and len(steps.steps) == len(whole.steps) - 1:
-            return getattr(whole[-1], method)(space)  # the other steps are done
+        last = whole[-1] if steps is not None and len(steps) == len(whole) - 1 else None
+        if hasattr(last, method):
+            return getattr(last, method)(space)  # the other steps are done
         return getattr(self.estimator_, method)(data)
 
     def _warn(self, X, outlying):

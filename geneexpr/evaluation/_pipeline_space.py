@@ -7,8 +7,21 @@ from .._blocks import in_memory
 from .._containers import name_some, values
 
 
+def inner_has(name):
+    """Return a check for ``available_if``: whether the estimator has a method."""
+
+    def check(self):
+        fitted = getattr(self, "estimator_", self.estimator)
+        getattr(fitted, name)  # its own error says why it is not there
+        return True
+
+    return check
+
+
 def pipeline_of(model):
-    """Return the best pipeline of a search, or the model itself."""
+    """Return the best pipeline of a search, that within a conformal model, or the model itself."""
+    if hasattr(model, "calibration_predictions_"):
+        model = model.estimator_
     return getattr(model, "best_estimator_", model)
 
 
