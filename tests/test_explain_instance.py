@@ -206,6 +206,14 @@ def test_several_classes_and_numbers(cohort):
     assert number.scale == "prediction"
 
 
+def test_a_large_background_is_thinned_evenly():
+    X = np.sort(np.random.default_rng(0).normal(size=(2001, 2)), axis=0)
+    model = Ridge().fit(X, X[:, 0])
+    table = explain_instance(model, X[7], background=X, n_perturbed=50).to_frame()
+    rows = np.linspace(0, 2000, 1000).astype(int)
+    np.testing.assert_array_equal(table.sort_values("gene")["reference"], X[rows][499])
+
+
 def test_networks_and_forests(cohort):
     X, y = cohort
     i = int((X["gene3"] - X["gene7"]).argmax())

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from .._blocks import row_blocks
+from .._blocks import in_memory, row_blocks
 from .._containers import is_anndata, like, values
 
 
@@ -79,7 +79,38 @@ def columns_of(matrix, columns):
     -------
     array or CSR matrix of shape (n_samples, n_columns)
     """
-    parts = [block[:, columns] for _, _, block in row_blocks(matrix)]
+    return _stacked([block[:, columns] for _, _, block in row_blocks(matrix)])
+
+
+def rows_spread(matrix, most):
+    """Return up to ``most`` rows in memory, spread evenly over the matrix: an array, or CSR.
+
+    Parameters
+    ----------
+    matrix : array, CSR matrix or DiskRows
+    most : int
+
+    Returns
+    -------
+    array or CSR matrix
+
+    Examples
+    --------
+    >>> rows_spread(np.arange(10)[:, None], 4)[:, 0]
+    array([0, 3, 6, 9])
+    """
+    if matrix.shape[0] <= most:
+        return in_memory(matrix)
+    wanted = np.linspace(0, matrix.shape[0] - 1, most).astype(int)
+    return _stacked(
+        [
+            block[wanted[(wanted >= start) & (wanted < stop)] - start]
+            for start, stop, block in row_blocks(matrix)
+        ]
+    )
+
+
+def _stacked(parts):
     if len(parts) == 1:
         return parts[0]
     return sp.vstack(parts, format="csr") if sp.issparse(parts[0]) else np.concatenate(parts)

@@ -13,11 +13,13 @@ from .._blocks import block_rows, gene_blocks
 from .._containers import gene_names, name_some
 from .._optional import import_optional
 from .._validation import check_choice, check_number
-from ._exchange import matrices_of, under_rows, widened
+from ._exchange import matrices_of, rows_spread, under_rows, widened
 from ._margin import margin_of
 
 _KERNEL_WIDTH = 0.75
 """Of LIME's own kernel, times the root of the number of genes."""
+_BACKGROUND_ROWS = 1000
+"""Samples of the background that medians are taken of, at most."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,8 @@ def explain_instance(
     x : container of one row, or array of shape (n_genes,)
         The sample: a row of an array or CSR matrix, ``df.iloc[[i]]`` or ``adata[[i]]``.
     background : container of shape (n_background, n_genes)
-        Samples to compare with, such as the training samples, with the same genes.
+        Samples to compare with, such as the training samples, with the same genes. Of more than
+        1 000, as many are taken that lie evenly over its rows.
     method : {"lime"}, default="lime"
     n_genes : int, default=10
         How many genes to report for each class.
@@ -256,6 +259,7 @@ def _dense(matrix):
 
 def _medians(matrix):
     """Return the lower median of every gene, a value that was measured: counts stay counts."""
+    matrix = rows_spread(matrix, _BACKGROUND_ROWS)
     middle = (matrix.shape[0] - 1) // 2
     parts = [np.partition(block, middle, axis=0)[middle] for _, block in gene_blocks(matrix)]
     return np.concatenate(parts)

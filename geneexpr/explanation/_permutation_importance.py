@@ -11,10 +11,10 @@ from sklearn.metrics import check_scoring
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from .._blocks import map_rows, row_blocks
+from .._blocks import map_rows
 from .._containers import gene_names, like, name_some
 from .._validation import check_number, labels_of
-from ._exchange import columns_of, matrices_of, with_columns
+from ._exchange import columns_of, matrices_of, rows_spread, with_columns
 from ._gene_modules import correlated_modules, name_modules
 from ._gene_sets import check_gene_sets, locate
 
@@ -234,7 +234,8 @@ def _groups(groups, X, names, impurity, correlation):
 
 def _modules(X, names, impurity, correlation):
     """Group the genes that are correlated in X, around the most important ones."""
-    rows = _some_rows(X)
+    rows = rows_spread(matrices_of(X)[None], _MODULE_ROWS)
+    rows = (rows.toarray() if sp.issparse(rows) else rows).astype(np.float32)
     spread = rows.std(axis=0)
     spread = spread / max(spread.max(), np.finfo(np.float64).tiny)
     # A constant gene leads and joins nothing; shuffling it changes nothing either.
@@ -245,18 +246,6 @@ def _modules(X, names, impurity, correlation):
     if not modules:
         raise ValueError(f"All {len(names)} genes are constant in X: there are no modules.")
     return name_modules(modules, names)
-
-
-def _some_rows(X):
-    """Return up to `_MODULE_ROWS` rows, spread evenly, as a dense array in single precision."""
-    matrix = matrices_of(X)[None]
-    wanted = np.unique(np.linspace(0, matrix.shape[0] - 1, _MODULE_ROWS).astype(int))
-    parts = [
-        block[wanted[(wanted >= start) & (wanted < stop)] - start]
-        for start, stop, block in row_blocks(matrix)
-    ]
-    parts = [part.toarray() if sp.issparse(part) else part for part in parts]
-    return np.concatenate(parts).astype(np.float32)
 
 
 # ------------------------------------------------------------------ a forest's own importance
