@@ -32,6 +32,7 @@ from sklearn.preprocessing import StandardScaler
 
 from geneexpr import (
     DifferentialExpressionSelector,
+    GeneAligner,
     LogTransformer,
     SplitBy,
     ToArray,
@@ -206,6 +207,13 @@ def test_genes_are_followed_through_steps(data):
         GaussianNB(),
     ).fit(frame, y)
     assert len(chosen_genes(ours, frame)) == 4
+    renamed = {name: name.upper() for name in names}
+    aligned = make_pipeline(
+        GeneAligner(gene_map=renamed), ToArray(), SelectKBest(k=5), GaussianNB()
+    ).fit(frame, y)
+    kept = np.array(names)[aligned[2].get_support()]
+    assert chosen_genes(aligned, frame) == [name.upper() for name in kept]
+    assert chosen_genes(make_pipeline(GeneAligner(gene_map=renamed)).fit(frame), frame) is None
     assert chosen_genes(GaussianNB().fit(X, y), X) is None
     assert chosen_genes(make_pipeline("passthrough", GaussianNB()).fit(X, y), X) is None
 
