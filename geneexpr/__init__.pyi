@@ -101,6 +101,7 @@ from .plotting import LeakageAuditDisplay as LeakageAuditDisplay
 from .plotting import MADisplay as MADisplay
 from .plotting import NestedCVDisplay as NestedCVDisplay
 from .plotting import SampleQCDisplay as SampleQCDisplay
+from .plotting import SubgroupForestDisplay as SubgroupForestDisplay
 from .plotting import TrainingCurveDisplay as TrainingCurveDisplay
 from .plotting import VolcanoDisplay as VolcanoDisplay
 from .predictors import TorchMLPClassifier as TorchMLPClassifier

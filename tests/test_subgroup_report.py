@@ -226,6 +226,11 @@ class TestWords:
         )
         assert "FLAG unknown: fewer than 20 samples" in said
 
+    def test_plot_draws_a_forest(self, fitted, new):
+        X, y = new
+        display = subgroup_report(fitted, X, y, by="sex", n_resamples=20).plot()
+        assert type(display).__name__ == "SubgroupForestDisplay"
+
 
 class TestErrors:
     def test_no_such_annotation(self, fitted, new):

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, replace
 from functools import partial
-from importlib import import_module
 from itertools import combinations
 
 import numpy as np
@@ -87,15 +86,15 @@ class SubgroupReport:
         Parameters
         ----------
         **options
-            As `SubgroupForestDisplay.from_report` takes them, such as ``metrics`` and ``ax``.
+            As `SubgroupForestDisplay.from_report` takes them: ``metrics`` and ``axes``.
 
         Returns
         -------
         SubgroupForestDisplay
         """
-        # By name and when asked for: stages do not import each other.
-        plotting = import_module("geneexpr.plotting")
-        return plotting.SubgroupForestDisplay.from_report(self, **options)
+        import geneexpr  # loads the stage of figures only now
+
+        return geneexpr.SubgroupForestDisplay.from_report(self, **options)
 
 
 def subgroup_report(

@@ -8,6 +8,7 @@ from ._differential import MADisplay, VolcanoDisplay
 from ._leakage_audit import LeakageAuditDisplay
 from ._nested_cv import NestedCVDisplay
 from ._sample_qc import SampleQCDisplay
+from ._subgroup_forest import SubgroupForestDisplay
 from ._training import TrainingCurveDisplay
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "MADisplay",
     "NestedCVDisplay",
     "SampleQCDisplay",
+    "SubgroupForestDisplay",
     "TrainingCurveDisplay",
     "VolcanoDisplay",
 ]
