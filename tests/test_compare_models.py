@@ -214,6 +214,20 @@ def test_the_figure_of_a_result(data):
     assert NestedCVDisplay.from_result(result, axes=given).axes_[0] is given[0]
 
 
+def test_a_parameter_that_is_none_and_one_of_some_grids_only(data):
+    from sklearn.model_selection import GridSearchCV
+    from sklearn.tree import DecisionTreeClassifier
+
+    grids = [{"max_depth": [None, 1]}, {"min_samples_leaf": [5]}]
+    search = GridSearchCV(DecisionTreeClassifier(random_state=0), grids, cv=2)
+    result = nested_cv(search, *data, repeats=4, **QUIET)
+    chosen = result.params.get("max_depth")
+    assert any(value is None for value in chosen)
+    labels = [t.get_text() for t in result.plot().axes_[1].get_yticklabels()]
+    assert "None" in labels
+    assert "nan" not in labels
+
+
 def test_the_figure_of_several_results(data):
     results = {name: nested_cv(model, *data, **QUIET) for name, model in models().items()}
     display = NestedCVDisplay.from_results(results, metric="accuracy")

@@ -233,12 +233,19 @@ def _result(records, scoring, outcome, X):
     return NestedCVResult(
         metric=scoring.main,
         scores=scores,
-        params=pd.DataFrame([r["params"] for r in records], index=index),
+        params=_params([r["params"] for r in records], index),
         genes=[None if r["genes"] is None else tuple(r["genes"]) for r in records],
         predictions=pd.concat([_predicted(r, outcome, X) for r in records]),
         classes=outcome.classes,
         n_genes=values(X).shape[1],
     )
+
+
+def _params(chosen, index):
+    """Return a column a parameter; a chosen None stays None, and is no missing number."""
+    table = pd.DataFrame(chosen, index, dtype=object)
+    whole = {n: table[n] if table[n].isna().any() else table[n].infer_objects() for n in table}
+    return pd.DataFrame(whole, index)
 
 
 def _predicted(record, outcome, X):

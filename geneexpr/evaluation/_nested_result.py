@@ -177,7 +177,10 @@ class NestedCVResult:
         return text if np.isnan(inner) else f"{text}\nThe searches themselves said {inner:.3f}."
 
     def _said(self, name):
-        counts = Counter(map(str, self.params[name]))
+        counts = Counter(
+            f"{value:.4g}" if isinstance(value, float) else str(value)
+            for value in self.params[name]
+        )
         return f"  {name}: " + ", ".join(f"{v} ({n} x)" for v, n in counts.most_common(5))
 
     def _said_of_genes(self):

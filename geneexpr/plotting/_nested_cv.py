@@ -165,7 +165,7 @@ class NestedCVDisplay:
         colors = palette(self.results)
         for y, (name, result) in enumerate(self.results.items()):
             _draw_line(ax, result, self.metric, y, self.level, *colors[name])
-        _finish(ax, [shortened(name) for name in self.results], self.metric.replace("_", " "))
+        _finish(ax, [shortened(name, 40) for name in self.results], self.metric.replace("_", " "))
 
 
 def _check(result):
@@ -198,7 +198,7 @@ def _draw_line(ax, result, name, y, level, color, marker):
         ax.plot([found["low"], found["high"]], [y, y], color=color, lw=2, zorder=2)
     ax.plot(found["estimate"], y, marker, color=color, ms=8, zorder=3)
     ax.annotate(
-        f"{found['estimate']:.3f}",
+        f"{found['estimate']:.3g}",
         (found["estimate"], y),
         (0, 6),
         textcoords="offset points",
@@ -216,12 +216,23 @@ def _finish(ax, labels, xlabel):
 
 
 def _chosen_values(params):
-    """Return (parameter, value, share of the folds), the most frequent values first."""
+    """Return (parameter, value, share of the folds); numbers ascend, words by their share."""
     found = []
     for name in params:
-        counts = Counter(map(str, params[name])).most_common(_MOST_VALUES)
-        found += [(name, value, n / len(params)) for value, n in counts]
+        there = [value for value in params[name] if value == value]  # not every grid has it
+        counts = Counter(there).most_common(_MOST_VALUES)
+        if all(_is_number(value) for value, _ in counts):
+            counts = sorted(counts)
+        found += [(name, _said(value), n / len(params)) for value, n in counts]
     return found
+
+
+def _is_number(value):
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool | np.bool_)
+
+
+def _said(value):
+    return f"{value:.4g}" if _is_number(value) else str(value)
 
 
 def _draw_values(ax, values):
