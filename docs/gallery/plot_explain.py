@@ -30,7 +30,7 @@ models = {
     "logistic regression": [LogisticRegression(C=0.01)],
     "forest": [RandomForestClassifier(200, random_state=0)],
     "network": [TorchMLPClassifier(random_state=0)],
-    "components, support vectors": [PCA(15), SVC()],
+    "support vectors on PCA": [PCA(15), SVC()],
 }
 explained = {}
 for name, last in models.items():
@@ -41,7 +41,7 @@ for name, last in models.items():
 # An `Explanation` says how it was made, and whether its values add up.
 print(explained["logistic regression"])
 print()
-print(explained["components, support vectors"].reason)
+print(explained["support vectors on PCA"].reason)
 
 # %%
 # The genes that move the margin most; the signed effect is that of a high value against a low
@@ -64,13 +64,13 @@ print(table.to_string(float_format="%.2g"))
 
 # %%
 # The same genes lead in all four, those of the class in colour.
-figure, axes = plt.subplots(1, 4, figsize=(13, 4), layout="constrained")
+figure, axes = plt.subplots(1, 4, figsize=(12, 6), layout="constrained")
 for ax, (name, found) in zip(axes, explained.items(), strict=True):
-    top = found.top_genes(12).iloc[::-1]
+    top = found.top_genes(25).iloc[::-1]
     colours = ["#0072B2" if gene in truth else "#BBBBBB" for gene in top["gene"]]
     ax.barh(top["gene"], top["mean_abs_shap"], color=colours)
-    ax.set(title=name, xlabel=f"mean |SHAP| ({found.scale})")
-figure.suptitle("The twelve genes that move each model most; in blue those that differ")
+    ax.set(title=name, xlabel=f"mean |SHAP|\n({found.scale})")
+figure.suptitle("The 25 genes that move each model most; in blue those that differ")
 
 # %%
 # Correlated genes share what they say. ``by_module`` puts them together: a module is named
@@ -80,5 +80,5 @@ print(modules[["module", "n_genes", "mean_abs_shap"]].to_string(float_format="%.
 
 # %%
 # Where values were sampled, those of modules have standard errors.
-modules = explained["components, support vectors"].by_module(4)
+modules = explained["support vectors on PCA"].by_module(4)
 print(modules.drop(columns="genes").to_string(float_format="%.3f", index=False))

@@ -154,10 +154,12 @@ def explain(
     suffix = cut(steps, model, _take(X, rows[:_PROBE_ROWS]))
     X = X if len(rows) == values(X).shape[0] else _take(X, rows)
     matrix = _held(suffix.into_gene_space(X))
-    beside = None if beside is X else beside
+    if beside is X and not isinstance(matrix, DiskRows):
+        beside = None
     request = Request(suffix, matrix, beside, gene_sets, max_background, rng)
-    found = _attribute(request, method)
-    return _explanation(found, request, X)
+    names = sample_names(X)
+    names = rows if names is None else np.asarray(names)
+    return _explanation(_attribute(request, method), request, names)
 
 
 @dataclass(frozen=True)
@@ -212,10 +214,10 @@ def _why_sampling(model, refused):
         return refused["tree"]
     if is_network(model):
         return refused["network"]
-    return f"{refused['linear']}, made of trees or a perceptron of geneexpr"
+    return f"{refused['linear']}, and no other exact method fits"
 
 
-def _explanation(found, request, X):
+def _explanation(found, request, sample_names):
     """Check the sum of the values, group the genes, and put everything together."""
     suffix, cube = request.suffix, found.values
     margins = found.margins
@@ -236,18 +238,17 @@ def _explanation(found, request, X):
     in_model[suffix.kept] = True
     groups, group_values, errors = _groups(found, request, in_model)
     single = cube.shape[2] == 1
-    names = sample_names(X)
     return Explanation(
         values=cube[:, :, 0] if single else cube,
         base_values=float(found.base[0]) if single else found.base,
         gene_names=suffix.genes,
-        sample_names=np.arange(len(cube)) if names is None else np.asarray(names),
+        sample_names=sample_names,
         classes=found.margin.classes,
         method=found.method,
         reason=f"{found.reason}; {suffix.begins}",
         scale=found.margin.scale,
         additivity_error=error,
-        data=request.matrix if not isinstance(request.matrix, DiskRows) else None,
+        data=in_memory(request.matrix),
         in_model=in_model,
         n_background=found.n_background,
         groups=groups,

@@ -26,7 +26,7 @@ def linear_weights(suffix, margin):
         If a step or the model is not linear.
     """
     if not suffix.mixes:
-        raise NotLinearError("a step behind gene space is not linear")
+        raise NotLinearError(f"{type(suffix.core[suffix.n_linear]).__name__} is not linear")
     return pulled_back(suffix, _model_weights(suffix.model, margin, suffix.probe))
 
 

@@ -20,11 +20,10 @@ _FORESTS = {
     "HistGradientBoostingClassifier",
     "HistGradientBoostingRegressor",
 }
-_PACKAGES = ("xgboost", "lightgbm", "catboost")
 
 
 def is_tree(model):
-    """Tell whether a predictor is a tree, a forest or boosted trees.
+    """Tell whether a predictor is a tree, a forest or boosted trees, of scikit-learn.
 
     Parameters
     ----------
@@ -36,8 +35,6 @@ def is_tree(model):
     """
     package = type(model).__module__.partition(".")[0]
     name = type(model).__name__
-    if package in _PACKAGES:
-        return hasattr(model, "predict") and name != "Booster"
     many = name == "GradientBoostingClassifier" and len(getattr(model, "classes_", ())) > 2
     return package == "sklearn" and name in _FORESTS and not many
 
