@@ -205,6 +205,23 @@ def test_bca_agrees_with_scipy():
     assert high[0] == pytest.approx(expected.high, rel=0.05)
 
 
+def test_blocks_accelerate_as_single_samples_do():
+    values = np.random.default_rng(0).lognormal(size=400)
+
+    def mean(weights):
+        return (weights @ values / weights.sum(axis=1))[None]
+
+    units = np.arange(400)
+    drawn = bootstrap_values(mean, units, 2000, np.random.default_rng(1))
+    single = bca_interval(drawn, [values.mean()], jackknife_values(mean, units))
+    left_out = jackknife_values(mean, units, most=100)
+    assert left_out.shape == (1, 100)
+    blocks = bca_interval(drawn, [values.mean()], left_out)
+    width = single[1] - single[0]
+    np.testing.assert_allclose(single, blocks, atol=0.01 * width[0])
+    assert not np.allclose(single, percentile_interval(drawn), atol=0.02 * width[0])
+
+
 def test_percentiles_agree_with_the_normal_interval_of_a_mean():
     values = np.random.default_rng(0).normal(size=200)
     drawn = bootstrap_values(

@@ -44,19 +44,30 @@ def bootstrap_values(measure, units, n_resamples, rng):
     return np.concatenate(parts, axis=1)
 
 
-def jackknife_values(measure, units):
+def jackknife_values(measure, units, most=1000):
     """Evaluate a measure without each unit in turn; parameters as in `bootstrap_values`.
+
+    Parameters
+    ----------
+    measure : callable
+    units : array of int of shape (n_samples,)
+    most : int, default=1000
+        Where there are more units, so many blocks of units are left out in their place. What
+        `bca_interval` takes from the values, their skewness over the square root of their
+        number, is the same for blocks.
 
     Returns
     -------
     ndarray of shape (n_values, n_units)
+        Or as many as there are blocks.
     """
-    n_units = int(units.max()) + 1
+    blocks = units % most
+    n_blocks = int(blocks.max()) + 1
     at_a_time = max(1, CHUNK // len(units))
-    starts = range(0, n_units, at_a_time)
-    left_out = [np.arange(i, min(i + at_a_time, n_units)) for i in starts]
+    starts = range(0, n_blocks, at_a_time)
+    left_out = [np.arange(i, min(i + at_a_time, n_blocks)) for i in starts]
     return np.concatenate(
-        [measure((units != part[:, None]).astype(np.float64)) for part in left_out], axis=1
+        [measure((blocks != part[:, None]).astype(np.float64)) for part in left_out], axis=1
     )
 
 
