@@ -298,3 +298,27 @@ def test_a_weighted_fit_starts_at_the_odds_of_its_classes():
     assert model.set_params(hidden_layers=()).fit(X, y).predict_proba(X)[0, 1] == pytest.approx(
         2 / 3
     )
+
+
+# ------------------------------------------------------------------ genes on other scales
+
+
+@pytest.mark.parametrize(("shift", "spread"), [(8.0, 1.0), (0.0, 40.0), (1e4, 30.0)])
+def test_genes_on_another_scale_are_learned_from_as_well(shift, spread, data):
+    X, y = data
+    X = (X - X.mean(axis=0)) / X.std(axis=0)
+    usual, other = model().fit(X, y), model().fit(X * spread + shift, y)
+    assert not usual.architecture_["centered"]
+    assert other.architecture_["centered"]
+    np.testing.assert_allclose(
+        other.predict_proba(X * spread + shift), usual.predict_proba(X), atol=1e-3
+    )
+
+
+def test_training_goes_on_with_the_center_of_the_first_samples(data):
+    X, y = data[0] + 20, data[1]
+    going = model().partial_fit(X[:100], y[:100], classes=np.unique(y))
+    center = going.net_.module_.center.clone()
+    going.partial_fit(X[100:] + 5, y[100:])
+    np.testing.assert_array_equal(going.net_.module_.center, center)
+    np.testing.assert_allclose(center, X[:100].mean(axis=0), atol=1e-3)

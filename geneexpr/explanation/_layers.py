@@ -61,9 +61,15 @@ def open_network(module):
         return None
     first, *rest = (copy.deepcopy(layer).cpu().eval() for layer in layers)
     weight = first.weight.detach().numpy()
+    weight = weight if type(first).__name__ == "GeneLinear" else np.ascontiguousarray(weight.T)
+    offset = first.bias.detach().double().numpy()
+    if getattr(module, "centered", False):
+        center, scale = (t.detach().cpu().double().numpy() for t in (module.center, module.scale))
+        weight = weight / scale.astype(weight.dtype)
+        offset = offset - center @ weight.astype(np.float64)
     return Opened(
-        weights=weight if type(first).__name__ == "GeneLinear" else np.ascontiguousarray(weight.T),
-        offset=first.bias.detach().double().numpy(),
+        weights=weight,
+        offset=offset,
         rest=[layer.double() for layer in rest],
         preface=preface,
     )

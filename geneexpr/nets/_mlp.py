@@ -25,6 +25,9 @@ class MLP(nn.Module):
         Between each hidden layer and its activation.
     residual : bool, default=False
         Hidden layers as wide as the one before add to it.
+    centered : bool, default=False
+        Subtract the buffer ``center`` from the genes and divide them by ``scale``, one number,
+        before the first layer.
     dtype : torch.dtype
     generator : torch.Generator, optional
         Draws the start and the dropout; None leaves the weights unset.
@@ -48,6 +51,7 @@ class MLP(nn.Module):
         dropout=0.0,
         normalization=None,
         residual=False,
+        centered=False,
         dtype=torch.float32,
         generator=None,
     ):
@@ -65,7 +69,17 @@ class MLP(nn.Module):
         )
         last = linear if hidden_layers else GeneLinear
         self.output = last(sizes[-1], n_outputs, dtype=dtype, generator=generator)
+        self.centered = centered
+        if centered:
+            self.register_buffer("center", torch.zeros(n_inputs, dtype=dtype))
+            self.register_buffer("scale", torch.ones((), dtype=dtype))
+
+    def standardize(self, x):
+        """Center each gene and divide all of them by one number, where that was asked for."""
+        if not self.centered:
+            return x
+        return torch.addcmul(-self.center / self.scale, x, 1 / self.scale)
 
     def forward(self, x):
         """Map expression of shape (n_samples, n_inputs) to (n_samples, n_outputs)."""
-        return self.output(self.hidden(x))
+        return self.output(self.hidden(self.standardize(x)))

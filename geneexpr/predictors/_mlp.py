@@ -7,8 +7,10 @@ from ._perceptron import Perceptron
 class TorchMLPClassifier(Perceptron, NetworkClassifier):
     """Classify samples with a multi-layer perceptron, trained in PyTorch.
 
-    Standardise the genes before (`StandardScaler` in the same pipeline). Arithmetic follows
-    the dtype of X: float32 trains in half the time of float64. The same ``random_state``
+    Standardise the genes before (`StandardScaler` in the same pipeline), so that all of them
+    weigh alike. Genes that come otherwise (logarithms, say) are centred on their means in
+    ``fit`` and divided by one number, which keeps the ratios of their spreads. Arithmetic
+    follows the dtype of X: float32 trains in half the time of float64. The same ``random_state``
     gives the same network to the last bit, also when several are trained in threads at
     once (given the same number of threads of PyTorch); the global generator of PyTorch is
     neither read nor moved.

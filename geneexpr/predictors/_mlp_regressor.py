@@ -10,8 +10,10 @@ class TorchMLPRegressor(Perceptron, NetworkRegressor):
     Several targets are learned by one network, which shares its hidden layers among them. Each
     is standardised inside by its own mean and deviation, and predicted in its own units.
 
-    Standardise the genes before (`StandardScaler` in the same pipeline). Arithmetic follows
-    the dtype of X: float32 trains in half the time of float64. The same ``random_state``
+    Standardise the genes before (`StandardScaler` in the same pipeline), so that all of them
+    weigh alike. Genes that come otherwise (logarithms, say) are centred on their means in
+    ``fit`` and divided by one number, which keeps the ratios of their spreads. Arithmetic
+    follows the dtype of X: float32 trains in half the time of float64. The same ``random_state``
     gives the same network to the last bit, also when several are trained in threads at
     once (given the same number of threads of PyTorch); the global generator of PyTorch is
     neither read nor moved.
