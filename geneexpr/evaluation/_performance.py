@@ -83,8 +83,8 @@ def metric_intervals(
     metrics : sequence of str, optional
         Some of the measures above; by default all that can be had.
     method : {"bootstrap", "bca", "delong"}, default="bootstrap"
-        Quantiles of resamples; or the same corrected for bias and skewness (one more
-        evaluation a sample or donor); or, for the area under the ROC curve DeLong's variance
+        Quantiles of resamples; or the same corrected for bias and skewness (at most
+        1 000 more evaluations); or, for the area under the ROC curve DeLong's variance
         and for the accuracy Wilson's interval, which take samples for independent, so they
         are refused with ``groups``. They fit an untouched test set only, not predictions of
         several folds. The measures without such a formula are bootstrapped.
