@@ -78,17 +78,17 @@ def test_few_genes_say_how_much_they_explain(cohort):
 def test_many_genes_are_screened_first():
     rng = np.random.default_rng(1)
     X = rng.normal(size=(40, 3000))
-    X[:, :5] += 3 * np.arange(40)[:, None] % 2
-    model = make_pipeline(StandardScaler(), LogisticRegression(C=0.01)).fit(X, np.arange(40) % 2)
-    model[-1].coef_[0, 5:] *= 0.1
+    model = make_pipeline(StandardScaler(), LogisticRegression()).fit(X, np.arange(40) % 2)
+    model[-1].coef_[0] = 0.01 * rng.normal(size=3000)
+    model[-1].coef_[0, :5] = [2, -2, 2, -2, 2]
     found = explain_instance(
-        model, X[0], background=X, n_genes=4, max_exchanged=50, n_perturbed=1000
+        model, X[0], background=X, n_genes=5, max_exchanged=50, n_perturbed=1000
     )
     expected = effects(model, X, 0)
-    best = np.argsort(-np.abs(expected))[:4]
-    table = found.to_frame()
-    assert set(table["gene"]) == {f"x{i}" for i in best}
-    np.testing.assert_allclose(sorted(table["weight"]), np.sort(expected[best]), rtol=0.1)
+    large = np.flatnonzero(np.abs(expected) > 0.5)
+    table = found.to_frame().set_index("gene")["weight"]
+    assert len(large) >= 3
+    np.testing.assert_allclose(table[[f"x{i}" for i in large]], expected[large], atol=0.1)
     differs = X[0] != np.sort(X, axis=0)[19]
     assert (found.n_candidates, found.n_exchanged) == (differs.sum(), 50)
 
