@@ -48,8 +48,8 @@ class CountProfile:
         return filled if len(filled) else np.ones(1)
 
 
-def center_and_scale(matrix):
-    """Return the mean of each gene and one standard deviation for all genes.
+def center_and_spreads(matrix):
+    """Return the mean of each gene, one standard deviation for all genes, and those of each.
 
     Parameters
     ----------
@@ -60,20 +60,15 @@ def center_and_scale(matrix):
     center : array of shape (n_genes,)
     scale : float
         The square root of the mean variance of the genes; 1 where none varies.
+    spreads : array of shape (n_genes,)
 
     Examples
     --------
     >>> import numpy as np
-    >>> center, scale = center_and_scale(np.array([[0.0, 1.0], [4.0, 1.0]]))
-    >>> center, round(scale, 6)
-    (array([2., 1.]), 1.414214)
+    >>> center, scale, spreads = center_and_spreads(np.array([[0.0, 1.0], [4.0, 1.0]]))
+    >>> center, round(scale, 6), spreads
+    (array([2., 1.]), 1.414214, array([2., 0.]))
     """
-    center, scale, _ = center_and_spreads(matrix)
-    return center, scale
-
-
-def center_and_spreads(matrix):
-    """Return what `center_and_scale` does, and the standard deviation of each gene."""
     moments = fold(matrix, _moments, merge_moments)
     return moments.means[0], *_spreads(moments)
 
