@@ -396,6 +396,13 @@ class TestCoverage:
         assert row["low"] < row["coverage"] < row["high"]
         assert found.loc["all", "n_samples"] == 90
 
+    def test_a_class_not_among_those_of_training_is_not_held(self):
+        X, y = overlapping(60)
+        lab = np.repeat(["near", "far"], 30)
+        y = np.where(lab == "far", np.where(y == "b", "rare", y), y)
+        found = coverage_report(ConformalClassifier(GaussianNB()), X, y, by=lab)
+        assert found.loc["far", "coverage"] <= 0.5
+
     def test_of_intervals(self):
         rng = np.random.default_rng(0)
         X = rng.normal(size=(80, 3))

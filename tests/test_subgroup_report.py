@@ -13,8 +13,17 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.metrics import accuracy_score, brier_score_loss, r2_score, roc_auc_score
 from sklearn.model_selection import KFold, RepeatedKFold
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
-from geneexpr import SubgroupReport, ToArray, metric_intervals, subgroup_report
+from geneexpr import (
+    CPMNormalizer,
+    SubgroupReport,
+    ToArray,
+    VarianceFilter,
+    metric_intervals,
+    subgroup_report,
+)
+from geneexpr.datasets import _read_hapmap_csv
 
 COLUMNS = ["metric", "subgroup", "estimate", "low", "high", "n", "flag"]
 
@@ -209,6 +218,23 @@ class TestFolds:
         grouped = subgroup_report(model, X.to_numpy(), y, groups=donor, **options)
         assert alone.table.loc[0, "estimate"] > 0.95
         assert grouped.table.loc[0, "estimate"] < 0.7
+
+
+class TestRealData:
+    def test_sex_by_laboratory(self, shared):
+        """29 donors are in two laboratories: they are in one fold, and drawn together."""
+        cells = _read_hapmap_csv(shared / "data" / "hapmap_lcl_sex_counts")
+        y = cells.obs["sex"].astype(str).to_numpy()
+        steps = CPMNormalizer(log=True), VarianceFilter(n_genes=2000), ToArray()
+        model = make_pipeline(*steps, StandardScaler(), LogisticRegression(max_iter=2000))
+        report = subgroup_report(
+            model, cells, y, by="lab", cv=5, group_key="donor", metrics=["accuracy"]
+        )
+        table = report.table.set_index("subgroup")
+        assert table["n"].to_dict() == {"all": 170, "Cheung": 41, "Montgomery": 60, "Pickrell": 69}
+        assert table["estimate"].min() > 0.75
+        assert report.flags.empty
+        assert report.gaps.loc["accuracy", "low"] < 0 < report.gaps.loc["accuracy", "gap"]
 
 
 class TestWords:

@@ -116,7 +116,7 @@ class DistributionGuard(MetaEstimatorMixin, GeneEstimator):
     the farther a new one may be.
 
     With fewer than ``3 / alpha`` samples their distances do not reach the limit: it is then that
-    of a normal distribution of their cube roots.
+    of a normal distribution of their cube roots, and at least the largest of them.
 
     References
     ----------

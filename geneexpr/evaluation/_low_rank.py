@@ -24,7 +24,8 @@ def limit_of(distances, alpha):
 
     With enough distances this is their conformal quantile: the k-th smallest of n, with
     k = ceil((n + 1) (1 - alpha)). Fewer cannot show the tail: then the cube roots of the
-    squared distances are taken as normal [1]_, and the limit is theirs for one new value.
+    squared distances are taken as normal [1]_, and the limit is theirs for one new value, but
+    no less than the largest of all.
 
     Parameters
     ----------
@@ -53,7 +54,8 @@ def limit_of(distances, alpha):
         return np.sort(distances)[int(np.ceil((n + 1) * (1 - alpha))) - 1]
     roots = np.cbrt(distances)
     spread = roots.std(ddof=1) * np.sqrt(1 + 1 / n)
-    return (roots.mean() + student.ppf(1 - alpha, n - 1) * spread) ** 3
+    beyond = roots.mean() + student.ppf(1 - alpha, n - 1) * spread
+    return max(beyond**3, distances.max())
 
 
 def default_components(n_samples):
