@@ -604,6 +604,13 @@ def test_other_genes_are_refused_in_the_words_of_the_pipeline():
             explain(model, X.rename(columns={"G0": "TP53"}))
 
 
+def test_lists_are_taken_as_arrays():
+    rows = X.to_numpy()
+    model = LogisticRegression().fit(rows, TWO)
+    found = explain(model, rows[:5].tolist(), background=rows.tolist())
+    np.testing.assert_array_equal(found.values, explain(model, rows[:5], background=rows).values)
+
+
 def test_a_class_is_no_pipeline():
     with pytest.raises(TypeError, match="pipeline must be a fitted Pipeline or estimator, got the"):
         explain(LogisticRegression, X)

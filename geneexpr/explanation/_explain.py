@@ -147,6 +147,9 @@ def explain(
             check_number(name, value, least=2 if name == "max_background" else 1, whole=True)
     rng = check_random_state(random_state)
     steps, model = fitted_parts(pipeline)
+    X, background = (
+        Z if Z is None or hasattr(Z, "shape") else np.asarray(Z) for Z in (X, background)
+    )
     _check_samples(X)
     beside = X if background is None else background
     _check_background(beside, X, background is None)
