@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 from geneexpr import AutoencoderEmbedder
-from geneexpr.embedding._profile import center_and_scale
+from geneexpr.embedding._profile import center_and_spreads
 
 GENES = [f"g{i}" for i in range(30)]
 SAMPLES = [f"s{i}" for i in range(100)]
@@ -40,10 +40,11 @@ def fitted(X):
 def test_center_and_scale_of_every_container(X):
     expected = X.mean(0), np.sqrt(X.var(0).mean())
     for matrix in (X, sp.csr_matrix(X)):
-        center, scale = center_and_scale(matrix)
+        center, scale, spreads = center_and_spreads(matrix)
         np.testing.assert_allclose(center, expected[0], rtol=1e-12)
         assert scale == pytest.approx(expected[1], rel=1e-12)
-    assert center_and_scale(np.ones((3, 2)))[1] == 1
+        np.testing.assert_allclose(spreads, X.std(0), rtol=1e-12)
+    assert center_and_spreads(np.ones((3, 2)))[1] == 1
 
 
 def test_it_restores_what_genes_share(X, fitted):
