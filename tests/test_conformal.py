@@ -436,6 +436,15 @@ class TestCoverage:
             match=r"^coverage_report takes a ConformalClassifier or .*; got GaussianNB\.$",
         ):
             coverage_report(GaussianNB(), X, y, by=["x", "y"] * 30)
+        with pytest.raises(
+            ValueError, match=r"^by='lab' names an annotation, but ndarray carries none: give the"
+        ):
+            coverage_report(model, X, y, by="lab")
+        cohort = make_cohort(30, 10, random_state=0)
+        with pytest.raises(
+            ValueError, match=r"^There is no annotation 'lab' in obs; obs has 'condition'"
+        ):
+            coverage_report(model, cohort, cohort.obs["condition"], by="lab")
 
 
 class TestRealData:

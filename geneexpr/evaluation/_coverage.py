@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from sklearn.base import clone
 
-from .._containers import name_some
+from .._containers import is_named, name_some
 from .._validation import check_number, labels_of
 from ..stats._metric_intervals import wilson_interval
 from ._rows import take_rows
@@ -84,6 +84,11 @@ def coverage_report(conformal, X, y, *, by, level=0.95):
         )
     y = np.asarray(y)
     named = isinstance(by, str)
+    if named and not is_named(X):
+        raise ValueError(
+            f"by={by!r} names an annotation, but {type(X).__name__} carries none: give the labels "
+            "themselves, one a sample (by=labels), or X as AnnData or DataFrame."
+        )
     labels = labels_of(X, by if named else None, None if named else by, given_name="by")
     parts = pd.unique(labels)
     if len(parts) < 2:
