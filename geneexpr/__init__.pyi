@@ -97,10 +97,17 @@ from .normalization import VarianceStabilizer as VarianceStabilizer
 from .normalization import norm_factors as norm_factors
 from .outliers import SampleOutlierDetector as SampleOutlierDetector
 from .plotting import BatchEffectDisplay as BatchEffectDisplay
+from .plotting import CalibrationIntervalDisplay as CalibrationIntervalDisplay
+from .plotting import ConfusionIntervalDisplay as ConfusionIntervalDisplay
+from .plotting import EmbeddingDisplay as EmbeddingDisplay
+from .plotting import GeneImportanceDisplay as GeneImportanceDisplay
+from .plotting import HeatmapDisplay as HeatmapDisplay
 from .plotting import LeakageAuditDisplay as LeakageAuditDisplay
 from .plotting import MADisplay as MADisplay
 from .plotting import NestedCVDisplay as NestedCVDisplay
+from .plotting import ROCIntervalDisplay as ROCIntervalDisplay
 from .plotting import SampleQCDisplay as SampleQCDisplay
+from .plotting import ShapBeeswarmDisplay as ShapBeeswarmDisplay
 from .plotting import SubgroupForestDisplay as SubgroupForestDisplay
 from .plotting import TrainingCurveDisplay as TrainingCurveDisplay
 from .plotting import VolcanoDisplay as VolcanoDisplay

@@ -19,6 +19,10 @@ LIGHT_GREY = "#BBBBBB"
 COLORS = (BLUE, ORANGE, GREEN, PURPLE, VERMILION, SKY, BLACK)
 """Of groups, in this order; their yellow is left out, since it vanishes on white."""
 MARKERS = ("o", "^", "s", "D", "v", "P", "X")
+DASHES = ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)), (0, (1, 3)), (0, (8, 3)))
+HATCHES = ("", "////", "....", "xxxx", "----", "oo", "++")
+VALUES = "cividis"
+"""Colours of numbers: blue by grey to yellow, and lighter all the way, so legible in grey."""
 
 MANY_POINTS = 2000
 """From here on points are drawn as an image, also into PDF and SVG."""
@@ -74,7 +78,7 @@ def grid_for(axes, n_columns, *, figsize, width_ratios=None):
 
 
 def palette(levels):
-    """Give every level a colour and a marker; the eighth and later repeat them.
+    """Give every level a colour and a marker: 49 pairs, the first seven alike in neither.
 
     Parameters
     ----------
@@ -91,9 +95,60 @@ def palette(levels):
     {'a': ('#0072B2', 'o'), 'b': ('#E69F00', '^')}
     """
     return {
-        level: (COLORS[i % len(COLORS)], MARKERS[i % len(MARKERS)])
+        level: (COLORS[i % len(COLORS)], MARKERS[(i + i // len(COLORS)) % len(MARKERS)])
         for i, level in enumerate(levels)
     }
+
+
+def ladder(n):
+    """Return n colours from light to dark, of different hues: told apart in grey, too.
+
+    For areas, which have no marker.
+
+    Parameters
+    ----------
+    n : int
+
+    Returns
+    -------
+    list of tuple of float
+        Red, green and blue, each within 0 and 1.
+
+    Examples
+    --------
+    >>> len(ladder(3))
+    3
+    """
+    import seaborn
+
+    colors = seaborn.cubehelix_palette(n, start=0.4, rot=-1.6, dark=0.2, light=0.88, hue=1.4)
+    return [tuple(float(part) for part in color) for color in colors]
+
+
+def lightness(color):
+    """Return how light a colour is to the eye: L* of CIE 1976, 0 (black) to 100 (white).
+
+    What a print in grey keeps of it.
+
+    Parameters
+    ----------
+    color : matplotlib color
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    >>> round(lightness("#777777"))
+    50
+    """
+    from matplotlib.colors import to_rgb
+
+    rgb = np.asarray(to_rgb(color))
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    y = float(linear @ (0.2126, 0.7152, 0.0722))
+    return 116 * y ** (1 / 3) - 16 if y > (6 / 29) ** 3 else y * (29 / 3) ** 3
 
 
 def point_size(n):
