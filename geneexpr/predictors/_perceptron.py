@@ -5,12 +5,15 @@ import torch
 
 from .. import nets
 from .._blocks import fold
+from .._containers import DiskRows
 from ..stats._center import center_and_scale, merge_weighted, summarise_weighted
 from ._encoder import WithEncoder
 
-_CENTERED, _SCALED = 0.1, (0.5, 2.0)
+_CENTERED, _SCALED = 0.3, (0.5, 2.0)
 """Genes whose means are within this share of the scale of zero, and whose scale is within these
 bounds, are taken as standardised already."""
+_GLANCE = 64
+"""Samples in memory that tell it at a glance: all of them would take as long as an epoch."""
 
 
 class Perceptron(WithEncoder):
@@ -47,12 +50,16 @@ class Perceptron(WithEncoder):
         return self.architecture_.get("centered", False)  # of older model files
 
     def _look_at(self, matrix, weight):
-        """Learn center and scale, kept until the module is built; tell whether they matter."""
+        """Tell whether genes are to be centred; keep by how much until the module is built."""
         weight = np.ones(matrix.shape[0]) if weight is None else weight
+        used = np.flatnonzero(weight)
+        if len(used) > _GLANCE and not isinstance(matrix, DiskRows):
+            few = used[np.linspace(0, len(used) - 1, _GLANCE).astype(int)]
+            if _standardised(*center_and_scale(summarise_weighted(matrix[few], weight[few]))):
+                return False
         center, scale = center_and_scale(fold(matrix, summarise_weighted, merge_weighted, weight))
-        off_center = np.sqrt(np.mean(np.square(center))) > _CENTERED * scale
         self._begin_genes = center, scale
-        return bool(off_center or not _SCALED[0] <= scale <= _SCALED[1])
+        return not _standardised(center, scale)
 
     def _prepare(self, module):
         super()._prepare(module)
@@ -61,3 +68,8 @@ class Perceptron(WithEncoder):
             with torch.no_grad():
                 module.center.copy_(torch.from_numpy(center))
                 module.scale.fill_(scale)
+
+
+def _standardised(center, scale):
+    near = np.sqrt(np.mean(np.square(center))) <= _CENTERED * scale
+    return bool(near and _SCALED[0] <= scale <= _SCALED[1])
