@@ -39,6 +39,7 @@ from geneexpr import (
     VarianceFilter,
     explain,
 )
+from geneexpr.explanation._sampling import BlackBox, gene_slopes
 
 RNG = np.random.default_rng(0)
 X = pd.DataFrame(
@@ -258,6 +259,14 @@ def test_linear_steps_ahead_change_nothing_but_the_cost(monkeypatch):
     assert len(fast.groups) <= 50
     assert "modules of correlated genes" in fast.reason
     np.testing.assert_array_equal(np.sort(np.concatenate([*fast.groups.values()])), np.arange(72))
+
+
+def test_very_many_genes_are_moved_one_way(monkeypatch):
+    box = BlackBox(lambda rows: rows @ np.array([[2.0], [0.0], [-1.0]]))
+    both = gene_slopes(box, np.ones(3), np.array([0.5, 1.0, 0.0]))
+    np.testing.assert_allclose(both, [[2.0], [0.0], [0.0]])  # the last one does not vary
+    monkeypatch.setattr("geneexpr.explanation._sampling.MANY", 2)
+    np.testing.assert_allclose(gene_slopes(box, np.ones(3), np.array([0.5, 1.0, 0.0])), both)
 
 
 def test_gene_sets_are_the_groups_that_are_sampled():

@@ -8,6 +8,8 @@ MIN_PAIRS = 16
 """Orders drawn a sample, each of them walked both ways."""
 SMALL = 48
 """Up to so many genes are exchanged one by one."""
+MANY = 10_000
+"""More genes are moved one way only, where each move costs a look at all of them."""
 
 
 class BlackBox:
@@ -132,7 +134,7 @@ def gene_slopes(box, center, spread, enter=None):
     ----------
     box : BlackBox
     center, spread : array of shape (n_genes,)
-        The point, and how far a gene is moved both ways.
+        The point, and how far a gene is moved: both ways, or up where there are very many.
     enter : callable, optional
         As in `sampled_values`.
 
@@ -142,7 +144,9 @@ def gene_slopes(box, center, spread, enter=None):
         Per unit of each gene; 0 for one that does not vary.
     """
     n_genes = len(center)
+    both = n_genes <= MANY or box.weights is not None
     begin = center if enter is None else enter(center[None])[0]
+    still = box(begin[None])
     tile = block_rows(len(begin)) // 2 or 1
     parts = []
     for start in range(0, n_genes, tile):
@@ -152,8 +156,9 @@ def gene_slopes(box, center, spread, enter=None):
             step[np.arange(len(genes)), genes] = spread[genes]
         else:
             step = spread[genes, None] * box.weights[genes]
-        parts.append(box(begin + step) - box(begin - step))
-    width = 2 * spread[:, None]
+        other = box(begin - step) if both else still
+        parts.append(box(begin + step) - other)
+    width = (2 if both else 1) * spread[:, None]
     return np.concatenate(parts) / np.where(width > 0, width, 1) * (width > 0)
 
 
