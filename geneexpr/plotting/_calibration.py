@@ -34,6 +34,7 @@ class CalibrationIntervalDisplay:
     Notes
     -----
     Percentile bootstrap within fixed bins, of samples, or of donors where these are named.
+    A share of 0 or 1 has an interval without width: no resample holds what the sample lacks.
 
     Examples
     --------

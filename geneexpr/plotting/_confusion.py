@@ -38,6 +38,7 @@ class ConfusionIntervalDisplay:
     Notes
     -----
     Percentile bootstrap of samples, or of donors where these are named.
+    A share of 0 or 1 has an interval without width: no resample holds what the sample lacks.
 
     Examples
     --------
