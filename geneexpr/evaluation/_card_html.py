@@ -21,13 +21,14 @@ _STYLE = """
   padding-bottom: .3rem; }
 .geneexpr-card th, .geneexpr-card td { text-align: left; vertical-align: top; color: inherit;
   padding: .3rem .9rem .3rem 0; border-bottom: 1px solid #ddd; min-width: 3.5rem;
-  background: #fff; overflow-wrap: anywhere; }
+  background: #fff; overflow-wrap: break-word; }
 .geneexpr-card th { border-bottom: 1.5px solid #555; font-weight: 600; }
 .geneexpr-card td.number { font-variant-numeric: tabular-nums; white-space: nowrap; }
 @media (max-width: 40rem) { .geneexpr-card { font-size: 15px; padding: 0 .6rem 1rem; }
   .geneexpr-card th, .geneexpr-card td { padding-right: .6rem; } }
 @media print { .geneexpr-card { max-width: none; font-size: 10pt; padding: 0; }
   .geneexpr-card .wide { overflow: visible; }
+  .geneexpr-card th, .geneexpr-card td { overflow-wrap: anywhere; }
   .geneexpr-card h2 { break-after: avoid; } .geneexpr-card tr { break-inside: avoid; } }
 """
 

@@ -124,8 +124,8 @@ def _sentences(report, attribute, hide):
     found = getattr(report, attribute, None)
     if found is None:
         return []
-    if isinstance(found, pd.DataFrame):
-        found = [", ".join(map(str, row)) for row in found.reset_index().to_numpy().tolist()]
+    if isinstance(found, pd.Series):
+        found = [f"{name}: {text}" for name, text in found.items()]
     return [hide(str(text)) for text in ([found] if isinstance(found, str) else found)]
 
 
@@ -167,9 +167,15 @@ def read_explanation(explanation):
         )
     if not isinstance(found, pd.DataFrame | pd.Series):
         found = pd.DataFrame({"gene": list(found)})
-    notes = [getattr(explanation, name, None) for name in ("method", "reason")]
+    notes = [
+        f"{word}: {getattr(explanation, name)}"
+        for name, word in (("method", "Method"), ("reason", "Reason"), ("scale", "Values are of"))
+        if isinstance(getattr(explanation, name, None), str)
+    ]
+    error = getattr(explanation, "additivity_error", None)
+    notes += [] if error is None else [f"Additivity error: {float(error):.2g}"]
     return {
-        "notes": [f"{note}".capitalize() for note in notes if isinstance(note, str)],
+        "notes": notes,
         "table": table_of(found.head(_TOP_GENES)),
     }
 

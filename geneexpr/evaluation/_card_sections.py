@@ -132,7 +132,8 @@ def _leakage(leakage):
 def _genes(explanation):
     if explanation is None:
         return ["Not explained."]
-    return [*explanation["notes"], _table(explanation["table"], "Genes that count most")]
+    notes = [Points(explanation["notes"])] if explanation["notes"] else []
+    return [*notes, _table(explanation["table"], "Genes that count most")]
 
 
 def _limits(record):

@@ -250,13 +250,11 @@ def _may_build(module, name):
     if module != "geneexpr" and module not in _MODULES:
         return None
     home = import_module(module)
-    if name not in home.__all__:
-        return None
-    cls = getattr(home, name)
+    cls = getattr(home, name, None) if name in getattr(home, "__all__", vars(home)) else None
     if not isinstance(cls, type) or inspect.isabstract(cls):
         return None
     splits = hasattr(cls, "split") and hasattr(cls, "get_n_splits")
-    is_kernel = module.endswith("kernels") and hasattr(cls, "get_params")
+    is_kernel = cls.__module__ == "sklearn.gaussian_process.kernels" and hasattr(cls, "get_params")
     return cls if issubclass(cls, BaseEstimator) or splits or is_kernel else None
 
 
