@@ -88,5 +88,5 @@ def _table(table):
 
 
 def _cell(text):
-    number = text[:1].isdigit() and len(text) < 12
+    number = text.removeprefix("-")[:1].isdigit() and len(text) < 12
     return f"<td{' class=' + chr(34) + 'number' + chr(34) if number else ''}>{escape(text)}</td>"

@@ -153,7 +153,8 @@ def model_card(
     that `reproduce` can do the same later.
 
     No card names a sample. Names of samples, and labels that few samples share, are looked
-    for in everything that is written, and refused.
+    for in everything that is written, and refused. Without X they are not known, so look
+    yourself whether a text or a table names somebody.
 
     Parameters
     ----------
