@@ -28,14 +28,14 @@ truth = set(cohort.var_names[cohort.var["class_gene"]])
 
 models = {
     "logistic regression": [LogisticRegression(C=0.01)],
-    "forest": [RandomForestClassifier(200, random_state=0)],
+    "forest": [RandomForestClassifier(100, random_state=0)],
     "network": [TorchMLPClassifier(random_state=0)],
     "support vectors on PCA": [PCA(15), SVC()],
 }
 explained = {}
 for name, last in models.items():
     model = make_pipeline(CPMNormalizer(log=True), ToArray(), StandardScaler(), *last)
-    explained[name] = explain(model.fit(cohort, y), cohort, max_samples=60, background=cohort)
+    explained[name] = explain(model.fit(cohort, y), cohort, max_samples=30, background=cohort)
 
 # %%
 # An `Explanation` says how it was made, and whether its values add up.
