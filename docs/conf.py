@@ -46,7 +46,7 @@ html_copy_source = False
 GUIDE = (
     *("batch_effects", "cross_study", "normalization", "selection", "outliers"),
     *("differential_expression", "gene_sets", "attribution", "embedding", "networks"),
-    *("evaluation", "uncertainty", "model_cards"),
+    *("evaluation", "uncertainty", "plotting", "model_cards"),
 )
 html_sidebars = {
     page: [] for page in ("index", "quickstart", "annotations", "own_transformer", *GUIDE)

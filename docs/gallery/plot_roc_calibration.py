@@ -21,7 +21,7 @@ from geneexpr import (
     make_cohort,
 )
 
-cohort = make_cohort(300, 500, n_batches=2, random_state=0)
+cohort = make_cohort(300, 500, n_batches=2, effect_size=0.7, n_class_genes=12, random_state=0)
 train, test = train_test_split(
     cohort, test_size=0.5, stratify=cohort.obs["condition"], random_state=0
 )

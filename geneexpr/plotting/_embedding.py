@@ -192,7 +192,8 @@ class EmbeddingDisplay:
         if len(note.levels) <= MOST_IN_LEGEND:
             legend_above(ax, markerscale=markerscale)
             return
-        ax.set_title(f"{len(note.levels)} levels of {note.name}", fontsize="small", loc="left")
+        of = "" if note.name == "color" else f" of {note.name}"
+        ax.set_title(f"{len(note.levels)} levels{of}", fontsize="small", loc="left")
         sizes = np.bincount(note.codes, minlength=len(note.levels))
         largest = np.argsort(-sizes, kind="stable")
         middles = np.array([_middle(x, y, note.codes == i) for i in largest])
