@@ -4,6 +4,7 @@ import copy
 import json
 import re
 from html.parser import HTMLParser
+from types import SimpleNamespace
 
 import hypothesis.strategies as st
 import numpy as np
@@ -28,10 +29,14 @@ from geneexpr import (
     ToArray,
     UntrustedCardError,
     VarianceFilter,
+    explain,
     leakage_audit,
     load_card,
     make_cohort,
+    metric_intervals,
     model_card,
+    nested_cv,
+    subgroup_report,
 )
 from geneexpr.evaluation._card_data import Identities, canonical_order, row_digests
 from geneexpr.evaluation._card_markdown import plain
@@ -158,6 +163,33 @@ def test_what_was_not_tested_is_listed():
     X = cohort()
     found = model_card(unsteady, X=X, y=X.obs["condition"], n_splits=2).not_tested
     assert any("its refit on the same data predicts otherwise" in text for text in found)
+
+
+def test_the_reports_of_the_library_are_taken():
+    X = cohort()
+    y = X.obs["condition"].to_numpy()
+    model = make_pipeline(CPMNormalizer(), LogTransformer(), ToArray(), LogisticRegression())
+    nested = nested_cv(model, X, y, outer=2, group_key="donor", progress=False)
+    model.set_params(logisticregression__max_iter=1000).fit(X, y)
+    report = subgroup_report(model, X, y, by="batch", min_size=41, n_resamples=20)
+    explained = explain(model, X)
+    card = model_card(
+        model, {"nested": nested, "again": metric_intervals(y, model.predict(X), n_resamples=20)},
+        X=X, y=y, subgroups=[report], explanation=explained, n_splits=2, outcome_key="condition",
+    )  # fmt: skip
+    text = card.to_markdown()
+    assert "**nested**" in text
+    assert "| roc_auc |" in text
+    assert "**By batch**" in text
+    assert "- batch1: " in text
+    assert "- Method: linear" in text
+    assert f"| {explained.top_genes(1)['gene'][0]} |" in text
+    assert not [said for said in card.not_tested if "by batch" in said or "(explain)" in said]
+    frame = pd.DataFrame({"estimate": [0.5], "flag": [""]}, index=["F"])
+    plain_report = SimpleNamespace(table=frame, by="sex")
+    record = model_card(model, subgroups=plain_report).record["subgroups"][0]
+    assert record["tables"] == [["By sex", {"columns": ["", "estimate"], "rows": [["F", 0.5]]}]]
+    assert record["flags"] == []
 
 
 def test_small_classes_are_named():

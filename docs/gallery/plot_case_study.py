@@ -145,7 +145,7 @@ card = model_card(
     group_key="donor",
     n_splits=3,
 )
-card  # noqa: B018
+card
 
 # %%
 # ``card.save("folder")`` writes it as Markdown, as a page and as JSON. From the JSON and the data

@@ -104,6 +104,8 @@ def read_subgroups(subgroups, hide):
 
 def _subgroup(report, hide):
     table = _frame_of(report, ("table",), "subgroups", "the result of subgroup_report")
+    if "flag" in table and (table["flag"] == "").all():
+        table = table.drop(columns="flag")
     by = getattr(report, "by", None)
     tables = [["" if by is None else f"By {_said(by)}", table_of(table)]]
     gaps = getattr(report, "gaps", None)
