@@ -73,7 +73,7 @@ def test_the_loss_of_a_linear_model_is_known():
 
 def test_single_genes_agree_with_scikit_learn(cohort, forest):
     X, y = cohort
-    ours = grouped_permutation_importance(forest, X, y, n_repeats=20).loc[GENES]
+    ours = grouped_permutation_importance(forest, X, y, groups=None, n_repeats=20).loc[GENES]
     theirs = permutation_importance(forest, X, y, n_repeats=20, random_state=0)
     error = 3 * np.hypot(ours["std"], theirs.importances_std) / 20**0.5
     assert (np.abs(ours["mean"] - theirs.importances_mean) <= error + 1e-12).all()
@@ -83,7 +83,7 @@ def test_single_genes_agree_with_scikit_learn(cohort, forest):
 
 def test_genes_that_go_together_are_worth_something_together(cohort, forest):
     X, y = cohort
-    alone = grouped_permutation_importance(forest, X, y)
+    alone = grouped_permutation_importance(forest, X, y, groups=None)
     together = grouped_permutation_importance(forest, X, y, groups=SETS)
     assert together.index.tolist() == ["MYC targets", "house"]
     assert together["mean"].iloc[0] > 0.35 > alone["mean"].max()
@@ -122,7 +122,9 @@ def test_every_container_gives_the_same(cohort, kind, tmp_path):
     X = X.where(X.abs() > 0.3, 0.0)
     dense = X.to_numpy()
     model = make_pipeline(ToArray(), RandomForestClassifier(20, random_state=0))
-    expected = grouped_permutation_importance(model.fit(dense, y), dense, y, n_repeats=3)
+    expected = grouped_permutation_importance(
+        model.fit(dense, y), dense, y, groups=None, n_repeats=3
+    )
     other = {
         "csr": lambda: sp.csr_matrix(dense),
         "csc": lambda: sp.csc_array(dense),
@@ -133,7 +135,7 @@ def test_every_container_gives_the_same(cohort, kind, tmp_path):
         "zarr": lambda: on_disk(X, tmp_path, np.asarray),
         "sparse zarr": lambda: on_disk(X, tmp_path, sp.csr_matrix),
     }[kind]()
-    found = grouped_permutation_importance(model.fit(other, y), other, y, n_repeats=3)
+    found = grouped_permutation_importance(model.fit(other, y), other, y, groups=None, n_repeats=3)
     columns = ["n_genes", "mean", "std", "low", "high", "impurity"]
     np.testing.assert_allclose(found[columns], expected[columns], atol=1e-12)
     has_names = kind not in ("csr", "csc", "list")
@@ -188,7 +190,7 @@ def test_rows_change_places_within_batches_where_asked():
         for level in np.unique(batch):
             here = batch == level
             assert sorted(seen.X[here, 0]) == sorted(X.X[here, 0])
-    grouped_permutation_importance(plain, X.X, y, n_repeats=3, batch=batch)
+    grouped_permutation_importance(plain, X.X, y, groups=None, n_repeats=3, batch=batch)
     np.testing.assert_array_equal(plain.seen_[1][:, 0], spy.seen_[1].X[:, 0])
     with pytest.raises(ValueError, match="There is no annotation 'site' in obs"):
         grouped_permutation_importance(spy, X, y, batch_key="site")

@@ -29,7 +29,7 @@ def grouped_permutation_importance(
     X,
     y,
     *,
-    groups=None,
+    groups="modules",
     scoring=None,
     n_repeats=10,
     batch_key=None,
@@ -51,7 +51,7 @@ def grouped_permutation_importance(
     Give samples that the model was not trained on: on training samples the numbers say what
     it has memorised. Sparse stays sparse; what is on disk is shuffled lazily and read in
     blocks, with the genes of one group in memory. ``(groups * n_repeats + 1)`` predictions of X
-    are made, so give groups (or ``n_jobs``) where there are thousands of genes.
+    are made, so give sets, or ``n_jobs``, where there are thousands of modules.
 
     Parameters
     ----------
@@ -59,10 +59,10 @@ def grouped_permutation_importance(
     X : {array, sparse matrix, DataFrame, AnnData} of shape (n_samples, n_genes)
         As the pipeline takes it.
     y : array-like of shape (n_samples,)
-    groups : mapping of str to iterable of genes, or "modules", optional
+    groups : mapping of str to iterable of genes, "modules" or None, default="modules"
         Gene sets, which may overlap; genes that X lacks are ignored. "modules" forms groups of
         genes correlated in X, named after their leading gene; every gene that varies is in one.
-        By default every gene is a group of its own.
+        None makes every gene a group of its own.
     scoring : str or callable, optional
         As in scikit-learn, such as ``"roc_auc"``; by default the pipeline's own ``score``.
     n_repeats : int, default=10
@@ -123,7 +123,7 @@ def grouped_permutation_importance(
     >>> table = grouped_permutation_importance(model, X, y, groups=sets, random_state=0)
     >>> table.index.tolist(), bool(table["mean"].iloc[0] > 0.3)
     (['MYC targets', 'house'], True)
-    >>> alone = grouped_permutation_importance(model, X, y)
+    >>> alone = grouped_permutation_importance(model, X, y, groups=None)
     >>> bool(alone["mean"].max() < 0.3)
     True
     """
