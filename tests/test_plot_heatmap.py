@@ -132,9 +132,10 @@ def test_small_data_and_equal_values_are_drawn():
     assert one.ax_.get_xlabel() == "1 sample"
 
 
+@pytest.mark.parametrize("turn", [0, 1, 2])
 @pytest.mark.parametrize("n", range(2, 9))
-def test_levels_of_strips_differ_in_grey(n):
-    light = sorted(lightness(color) for color in ladder(n))
+def test_levels_of_strips_differ_in_grey(n, turn):
+    light = sorted(lightness(color) for color in ladder(n, turn))
     assert min(np.diff(light)) > 4
 
 

@@ -13,7 +13,7 @@ from geneexpr import (
     ConfusionIntervalDisplay,
     ROCIntervalDisplay,
 )
-from geneexpr.plotting._style import DASHES, HATCHES, MARKERS, palette
+from geneexpr.plotting._style import DASHES, MARKERS, palette
 
 plt = pytest.importorskip("matplotlib.pyplot")
 
@@ -154,4 +154,4 @@ def test_what_cannot_be_drawn_is_refused():
 def test_levels_differ_in_more_than_their_colour():
     looks = palette(range(49))
     assert len(set(looks.values())) == 49
-    assert len(set(MARKERS)) == len(set(HATCHES)) == len(set(map(str, DASHES))) == 7
+    assert len(set(MARKERS)) == len(set(map(str, DASHES))) == 7

@@ -35,26 +35,32 @@ def main(folder=FOLDER):
     """Write all figures into a folder, and return their files."""
     folder = Path(folder)
     folder.mkdir(exist_ok=True)
-    cohort = make_cohort(200, 600, n_batches=3, effect_size=0.5, n_class_genes=20, random_state=0)
-    logged = LogTransformer().fit_transform(CPMNormalizer().fit_transform(cohort))
     drawings = {"heatmap": draw_heatmap, "model": draw_model}
     files = []
     for name, draw in drawings.items():
         files.append(folder / f"{name}.png")
-        draw(logged).savefig(files[-1], dpi=DPI, metadata={"Software": None})
+        draw().savefig(files[-1], dpi=DPI, metadata={"Software": None})
         plt.close("all")
     return files
 
 
-def draw_heatmap(logged):
+def logged_cohort(n_samples, n_genes, **options):
+    """Return logged counts per million of a simulated cohort of three batches."""
+    cohort = make_cohort(n_samples, n_genes, n_batches=3, random_state=0, **options)
+    return LogTransformer().fit_transform(CPMNormalizer().fit_transform(cohort))
+
+
+def draw_heatmap():
     """Draw the genes that vary most in some samples."""
-    _, ax = plt.subplots(figsize=(7.5, 5.6), layout="constrained")
+    logged = logged_cohort(48, 2000)
+    _, ax = plt.subplots(figsize=(7.5, 6.4), layout="constrained")
     keys = ["condition", "batch"]
-    return HeatmapDisplay.from_data(logged[:60], genes=32, sample_annotations=keys, ax=ax).figure_
+    return HeatmapDisplay.from_data(logged, genes=32, sample_annotations=keys, ax=ax).figure_
 
 
-def draw_model(logged):
+def draw_model():
     """Draw what a model is worth, and the genes that it goes by."""
+    logged = logged_cohort(200, 600, effect_size=0.5, n_class_genes=20)
     train, test = train_test_split(
         logged, test_size=0.4, stratify=logged.obs["condition"], random_state=0
     )

@@ -98,9 +98,9 @@ def _name_samples(ax, display):
 def _draw_strips(ax, display):
     """Draw the annotations from bottom to top, and return where the last one ends."""
     strips, top = {}, 0.0
-    for note in reversed(display.annotations):
+    for turn, note in reversed(list(enumerate(display.annotations))):
         strip = inset(ax, Beside(ax, "top", top + GAP, STRIP))
-        colors = _colors(note)[display.sample_order]
+        colors = _colors(note, turn)[display.sample_order]
         strips[note.name] = strip.imshow(colors[None], aspect="auto", interpolation="nearest")
         strip.set(xticks=[])
         strip.yaxis.tick_right()
@@ -111,10 +111,10 @@ def _draw_strips(ax, display):
     return strips, top
 
 
-def _colors(note):
+def _colors(note, turn):
     """Return the colour of each sample."""
     if note.levels is not None:
-        return np.array(ladder(len(note.levels)))[note.codes]
+        return np.array(ladder(len(note.levels), turn))[note.codes]
     return _scale(note)((note.values - note.values.min()) / (np.ptp(note.values) or 1.0))[:, :3]
 
 
@@ -159,8 +159,9 @@ def _draw_colorbar(ax, image, display, above):
 def _draw_legends(ax, display, top):
     """Write what the colours of the strips mean, a row or more an annotation."""
     room = int(11 * ax.figure.get_figwidth())
-    for note in reversed(display.annotations):
-        handles = [Patch(alpha=0, label=f"{shortened(note.name, 16)}:"), *_handles(note)]
+    for turn, note in reversed(list(enumerate(display.annotations))):
+        title = Patch(alpha=0, label=f"{shortened(note.name, 16)}:")
+        handles = [title, *_handles(note, turn)]
         lengths = [len(handle.get_label()) + 2 for handle in handles]
         columns = len(handles)
         if sum(lengths) > room:
@@ -189,7 +190,7 @@ def _inches(ax):
     return ax.get_figure(root=False).dpi_scale_trans
 
 
-def _handles(note):
+def _handles(note, turn):
     if note.levels is None:
         low, high = note.values.min(), note.values.max()
         steps = np.linspace(0, 1, SCALE_STEPS if high > low else 1)
@@ -203,7 +204,7 @@ def _handles(note):
             )
             for step in steps
         ]
-    colors = ladder(len(note.levels))
+    colors = ladder(len(note.levels), turn)
     if len(note.levels) > MOST_LEVELS:
         ends = [(colors[0], note.levels[0]), (colors[-1], note.levels[-1])]
         said = Patch(alpha=0, label=f"{len(note.levels)} levels, from")

@@ -20,7 +20,6 @@ COLORS = (BLUE, ORANGE, GREEN, PURPLE, VERMILION, SKY, BLACK)
 """Of groups, in this order; their yellow is left out, since it vanishes on white."""
 MARKERS = ("o", "^", "s", "D", "v", "P", "X")
 DASHES = ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)), (0, (1, 3)), (0, (8, 3)))
-HATCHES = ("", "////", "....", "xxxx", "----", "oo", "++")
 VALUES = "cividis"
 """Colours of numbers: blue by grey to yellow, and lighter all the way, so legible in grey."""
 
@@ -100,7 +99,7 @@ def palette(levels):
     }
 
 
-def ladder(n):
+def ladder(n, turn=0):
     """Return n colours from light to dark, of different hues: told apart in grey, too.
 
     For areas, which have no marker.
@@ -108,6 +107,8 @@ def ladder(n):
     Parameters
     ----------
     n : int
+    turn : int, default=0
+        Other hues in the same lightness, for another annotation beside it.
 
     Returns
     -------
@@ -121,7 +122,9 @@ def ladder(n):
     """
     import seaborn
 
-    colors = seaborn.cubehelix_palette(n, start=0.4, rot=-1.6, dark=0.2, light=0.88, hue=1.4)
+    colors = seaborn.cubehelix_palette(
+        n, start=0.4 + 1.1 * turn, rot=-1.6, dark=0.2, light=0.88, hue=1.4
+    )
     return [tuple(float(part) for part in color) for color in colors]
 
 
