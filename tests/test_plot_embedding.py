@@ -89,3 +89,12 @@ def test_bad_input_is_refused(points, options, message):
 def test_what_does_not_transform_is_refused():
     with pytest.raises(TypeError, match="A fitted estimator with transform"):
         EmbeddingDisplay.from_estimator(object(), np.zeros((3, 2)))
+
+
+def test_long_names_fit_a_small_figure():
+    figure, ax = plt.subplots(figsize=(3, 2.5), layout="constrained")
+    labels = [f"a very long name of a laboratory {i % 5}" for i in range(300)]
+    points = np.random.default_rng(0).normal(size=(300, 2))
+    EmbeddingDisplay.from_points(points, color=labels, ax=ax)
+    figure.canvas.draw()  # without a warning that the axes collapsed
+    assert ax.get_legend().get_window_extent().x1 <= figure.bbox.x1

@@ -4,7 +4,7 @@ import numpy as np
 
 from .._options import check_number
 from ._predictions import groups_of, interval, predicted, scores_by_class, units_of
-from ._style import COLORS, DASHES, GREY, MARKERS, axes_for, legend_above, shortened
+from ._style import COLORS, DASHES, GREY, MARKERS, axes_for, columns_for, legend_above, shortened
 
 
 class CalibrationIntervalDisplay:
@@ -159,7 +159,7 @@ class CalibrationIntervalDisplay:
         ax.set(xlim=(-0.02, 1.02), ylim=(-0.07 - 0.035 * len(self.curves), 1.02), aspect="equal")
         ax.set_yticks(np.linspace(0, 1, 6))
         ax.set(xlabel="predicted probability", ylabel="observed share")
-        legend_above(ax)
+        legend_above(ax, ncols=columns_for(ax, ax.get_legend_handles_labels()[1]))
         self.ax_, self.figure_ = ax, ax.figure
         return self
 

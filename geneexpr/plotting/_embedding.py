@@ -9,6 +9,7 @@ from ._style import (
     MANY_POINTS,
     VALUES,
     axes_for,
+    columns_for,
     ladder,
     legend_above,
     palette,
@@ -190,7 +191,8 @@ class EmbeddingDisplay:
     def _name_levels(self, ax, x, y, markerscale):
         note = self.annotation
         if len(note.levels) <= MOST_IN_LEGEND:
-            legend_above(ax, markerscale=markerscale)
+            labels = ax.get_legend_handles_labels()[1]
+            legend_above(ax, ncols=columns_for(ax, labels), markerscale=markerscale)
             return
         of = "" if note.name == "color" else f" of {note.name}"
         ax.set_title(f"{len(note.levels)} levels{of}", fontsize="small", loc="left")

@@ -4,7 +4,17 @@ import numpy as np
 
 from .._containers import name_some
 from .._options import check_number
-from ._style import BLUE, GREY, MANY_POINTS, ORANGE, VALUES, axes_for, legend_above, shortened
+from ._style import (
+    BLUE,
+    GREY,
+    MANY_POINTS,
+    ORANGE,
+    VALUES,
+    axes_for,
+    columns_for,
+    legend_above,
+    shortened,
+)
 
 SWARM = 0.38
 """Half the height of a swarm, in rows."""
@@ -199,7 +209,7 @@ class GeneImportanceDisplay(_TopGenesDisplay):
             ways = [Patch(color=BLUE, label="more expression raises")]
             look = {"facecolor": ORANGE, "hatch": "////", "edgecolor": "white", "linewidth": 0}
             ways.append(Patch(label="more expression lowers", **look))
-            legend_above(ax, handles=ways)
+            legend_above(ax, handles=ways, ncols=columns_for(ax, [way.get_label() for way in ways]))
         return self._finish(ax, "mean |SHAP value|")
 
     def _has_direction(self):

@@ -174,12 +174,18 @@ def shortened(name, most=LONGEST_NAME):
     return f"{name[: most - 1 - tail]}…{name[-tail:]}"
 
 
-def legend_above(ax, **options):
+def columns_for(ax, labels, most=4):
+    """Return in how many columns a legend of these labels fits above the axes."""
+    inches = ax.get_position().width * ax.figure.get_figwidth()
+    return int(np.clip(11 * inches // (max(map(len, labels), default=1) + 3), 1, most))
+
+
+def legend_above(ax, *, ncols=4, **options):
     """Put the legend in a row above the axes, where it covers no data."""
     return ax.legend(
         loc="lower left",
         bbox_to_anchor=(0.0, 1.0),
-        ncols=4,
+        ncols=ncols,
         frameon=False,
         borderaxespad=0.2,
         handletextpad=0.2,
