@@ -133,6 +133,7 @@ class _TopGenesDisplay:
         of = "" if self.output is None else f" for {shortened(self.output, 20)}"
         unit = f" ({self.scale})" if self.scale else ""
         ax.set_xlabel(f"{said}{of}{unit}")
+        ax.locator_params(axis="x", nbins=5)
         if self.n_genes > len(self.genes):
             ax.set_ylabel(f"top {len(self.genes)} of {self.n_genes} genes", fontsize="small")
         self.ax_, self.figure_ = ax, ax.figure
