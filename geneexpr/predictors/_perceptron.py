@@ -1,10 +1,12 @@
 """What the multi-layer perceptrons share: their network, behind an encoder or not."""
 
+from functools import reduce
+
 import numpy as np
 import torch
 
 from .. import nets
-from .._blocks import fold
+from .._blocks import in_memory, row_blocks
 from .._containers import DiskRows
 from ..stats._center import center_and_scale, merge_weighted, summarise_weighted
 from ._encoder import WithEncoder
@@ -13,7 +15,7 @@ _CENTERED, _SCALED = 0.3, (0.5, 2.0)
 """Genes whose means are within this share of the scale of zero, and whose scale is within these
 bounds, are taken as standardised already."""
 _GLANCE = 64
-"""Samples in memory that tell it at a glance: all of them would take as long as an epoch."""
+"""So many samples, on disk the first ones, tell it at a glance: all would cost another epoch."""
 
 
 class Perceptron(WithEncoder):
@@ -52,12 +54,11 @@ class Perceptron(WithEncoder):
     def _look_at(self, matrix, weight):
         """Tell whether genes are to be centred; keep by how much until the module is built."""
         weight = np.ones(matrix.shape[0]) if weight is None else weight
-        used = np.flatnonzero(weight)
-        if len(used) > _GLANCE and not isinstance(matrix, DiskRows):
-            few = used[np.linspace(0, len(used) - 1, _GLANCE).astype(int)]
-            if _standardised(*center_and_scale(summarise_weighted(matrix[few], weight[few]))):
-                return False
-        center, scale = center_and_scale(fold(matrix, summarise_weighted, merge_weighted, weight))
+        few = summarise_weighted(*_glance(matrix, weight))
+        if few[0] > 0 and _standardised(*center_and_scale(few)):
+            return False
+        parts = (summarise_weighted(block, weight[a:b]) for a, b, block in row_blocks(matrix))
+        center, scale = center_and_scale(reduce(merge_weighted, parts))
         self._begin_genes = center, scale
         return not _standardised(center, scale)
 
@@ -68,6 +69,17 @@ class Perceptron(WithEncoder):
             with torch.no_grad():
                 module.center.copy_(torch.from_numpy(center))
                 module.scale.fill_(scale)
+
+
+def _glance(matrix, weight):
+    """Return some rows of a matrix, in memory from all over it, and their weights."""
+    used = np.flatnonzero(weight)
+    if len(used) <= _GLANCE:
+        return in_memory(matrix), weight
+    if not isinstance(matrix, DiskRows):
+        few = used[np.linspace(0, len(used) - 1, _GLANCE).astype(int)]
+        return matrix[few], weight[few]
+    return matrix.check(matrix.read(0, _GLANCE)), weight[:_GLANCE]
 
 
 def _standardised(center, scale):
