@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from .. import nets
-from .._blocks import in_memory, row_blocks
+from .._blocks import row_blocks
 from .._containers import DiskRows
 from ..stats._center import center_and_scale, merge_weighted, summarise_weighted
 from ._encoder import WithEncoder
@@ -73,13 +73,12 @@ class Perceptron(WithEncoder):
 
 def _glance(matrix, weight):
     """Return some rows of a matrix, in memory from all over it, and their weights."""
+    if isinstance(matrix, DiskRows):
+        n_rows = min(_GLANCE, matrix.shape[0])
+        return matrix.check(matrix.read(0, n_rows)), weight[:n_rows]
     used = np.flatnonzero(weight)
-    if len(used) <= _GLANCE:
-        return in_memory(matrix), weight
-    if not isinstance(matrix, DiskRows):
-        few = used[np.linspace(0, len(used) - 1, _GLANCE).astype(int)]
-        return matrix[few], weight[few]
-    return matrix.check(matrix.read(0, _GLANCE)), weight[:_GLANCE]
+    few = used[np.linspace(0, len(used) - 1, min(_GLANCE, len(used))).astype(int)]
+    return matrix[few], weight[few]
 
 
 def _standardised(center, scale):

@@ -24,15 +24,13 @@ def summarise_weighted(block, weight):
     tuple of float, array of shape (n_genes,), float
         To be put together by `merge_weighted`.
     """
-    total = float(weight.sum())
-    if sp.issparse(block):
-        mean = (block.T @ weight) / max(total, np.finfo(float).tiny)
-        squares = np.asarray(block.multiply(block).sum(axis=1), dtype=np.float64).ravel()
-        return total, mean, max(float(weight @ squares) - total * float(mean @ mean), 0.0)
-    step = max(1, _TILE // max(1, block.shape[1]))
+    per_row = block.nnz // max(1, block.shape[0]) if sp.issparse(block) else block.shape[1]
+    step = max(1, _TILE // max(1, per_row))
+    of_tile = _of_sparse_tile if sp.issparse(block) else _of_tile
     starts = range(0, block.shape[0], step)
-    tiles = (_of_tile(block[i : i + step], weight[i : i + step]) for i in starts)
-    return reduce(merge_weighted, tiles)
+    return reduce(
+        merge_weighted, (of_tile(block[i : i + step], weight[i : i + step]) for i in starts)
+    )
 
 
 def merge_weighted(a, b):
@@ -93,3 +91,13 @@ def _of_tile(tile, weight):
     mean = (weight @ tile) / total
     tile -= mean
     return total, mean, float(weight @ np.einsum("ij,ij->i", tile, tile))
+
+
+def _of_sparse_tile(tile, weight):
+    total = float(weight.sum())
+    if total == 0:
+        return 0.0, np.zeros(tile.shape[1]), 0.0
+    tile = tile.astype(np.float64)
+    mean = (tile.T @ weight) / total
+    squares = np.asarray(tile.multiply(tile).sum(axis=1)).ravel()
+    return total, mean, max(float(weight @ squares) - total * float(mean @ mean), 0.0)
