@@ -11,10 +11,10 @@ from .._containers import DiskRows
 from ..stats._center import center_and_scale, merge_weighted, summarise_weighted
 from ._encoder import WithEncoder
 
-_CENTERED, _SCALED = 0.3, (0.5, 2.0)
+_CENTERED, _SCALED = 0.5, (0.5, 2.0)
 """Genes whose means are within this share of the scale of zero, and whose scale is within these
 bounds, are taken as standardised already."""
-_GLANCE = 64
+_GLANCE = 32
 """So many samples, on disk the first ones, tell it at a glance: all would cost another epoch."""
 
 
