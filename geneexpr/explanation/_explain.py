@@ -11,10 +11,10 @@ from sklearn.utils import check_random_state
 from .._blocks import in_memory
 from .._containers import DiskRows, gene_names, name_some, sample_names, values
 from .._validation import ExplanationWarning, check_choice, check_number
+from ._composed import embedder_of, is_network
 from ._explanation import Explanation
 from ._gene_modules import located_sets
 from ._methods import AUTO, METHODS, NotFitError
-from ._network_path import is_network
 from ._suffix import Suffix, cut, fitted_parts
 from ._tree_path import is_tree
 
@@ -56,8 +56,9 @@ def explain(
                                 selectors, scalers, PCA, mean-z gene sets
     ``"tree"``                  exact: trees, forests and boosting behind selectors and
                                 scalers, by shap's own explainer
-    ``"network"``               our perceptrons: DeepLIFT's rescale rule, which adds up
-                                exactly; with one hidden layer it is the mean gradient
+    ``"network"``               our perceptrons, and our autoencoders with a linear model or a
+                                perceptron behind them: DeepLIFT's rescale rule, which adds
+                                up exactly; with one hidden layer it is the mean gradient
     ``"sampling"``              anything else: random orders of gene sets or of modules of
                                 correlated genes, with standard errors
     ``"integrated_gradients"``  our networks by captum, where asked for
@@ -206,16 +207,16 @@ def _attribute(request, method):
             refused[name] = str(error)
             continue
         if name == "sampling":
-            found.reason = f"{_why_sampling(request.suffix.model, refused)}: {found.reason}"
+            found.reason = f"{_why_sampling(request.suffix, refused)}: {found.reason}"
         return found
     raise ValueError(f"No method fits this pipeline: {'; '.join(refused.values())}.")
 
 
-def _why_sampling(model, refused):
+def _why_sampling(suffix, refused):
     """Say why nothing exact fits, in the words of the method that came nearest."""
-    if is_tree(model):
+    if is_tree(suffix.model):
         return refused["tree"]
-    if is_network(model):
+    if is_network(suffix.model) or embedder_of(suffix) is not None:
         return refused["network"]
     return f"{refused['linear']}, and no other exact method fits"
 

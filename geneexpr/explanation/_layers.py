@@ -50,44 +50,78 @@ def open_network(module):
     -------
     Opened or None
     """
-    kind, preface = type(module).__name__, None
+    kind = type(module).__name__
     if kind == "MLP" and hasattr(module, "hidden"):
-        layers = [*module.hidden, module.output]
-    elif kind == "EncodedMLP" and hasattr(module, "encoder"):
-        preface = _preface(module.encoder)
-        between = _components(module.encoder, module.shift, module.spread)
-        layers = [*module.encoder.encoder, between, *module.head.hidden, module.head.output]
-    else:
-        return None
+        center, scale = _standard(module) if getattr(module, "centered", False) else (None, None)
+        return _opened([*module.hidden, module.output], center, scale)
+    if kind == "EncodedMLP" and hasattr(module, "encoder"):
+        half = module.encoder
+        between = _components(half.components, half.n_components, module.shift, module.spread)
+        layers = [*half.encoder, between, *module.head.hidden, module.head.output]
+        return _opened(layers, *_standard(half), counts=half.counts)
+    return None
+
+
+def open_encoder(module, weights, offset, rest):
+    """Cut an autoencoder's encoder behind its first layer, with a network behind it.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        An Autoencoder or a VariationalAutoencoder.
+    weights : array of shape (n_components, k)
+    offset : array of shape (k,)
+        Of a linear layer behind the components (of a variational encoder: their means).
+    rest : list of torch.nn.Module
+        What follows that.
+
+    Returns
+    -------
+    Opened
+    """
+    import torch
+
+    last = module.embedding if hasattr(module, "embedding") else module.posterior
+    behind = torch.nn.Linear(*weights.shape, dtype=torch.float64)
+    with torch.no_grad():
+        behind.weight.copy_(torch.from_numpy(np.ascontiguousarray(weights.T)))
+        behind.bias.copy_(torch.from_numpy(np.ascontiguousarray(offset)))
+    counts = module.likelihood is not None and module.likelihood.counts
+    layers = [*module.encoder, _components(last, len(weights)), behind, *rest]
+    return _opened(layers, *_standard(module), counts=counts)
+
+
+def _opened(layers, center, scale, *, counts=False):
+    """Cut layers behind the first, with what is done to each gene before."""
     first, *rest = (copy.deepcopy(layer).cpu().eval() for layer in layers)
     weight = first.weight.detach().numpy()
     weight = weight if type(first).__name__ == "GeneLinear" else np.ascontiguousarray(weight.T)
-    offset = first.bias.detach().double().numpy()
-    if getattr(module, "centered", False):
-        center, scale = (t.detach().cpu().double().numpy() for t in (module.center, module.scale))
+    offset, preface = first.bias.detach().double().numpy(), None
+    if counts:
+
+        def preface(rows):
+            return (np.log1p(rows) - center) / scale
+
+    elif center is not None:
         weight = weight / scale.astype(weight.dtype)
         offset = offset - center @ weight.astype(np.float64)
     return Opened(
-        weights=weight,
-        offset=offset,
-        rest=[layer.double() for layer in rest],
-        preface=preface,
+        weights=weight, offset=offset, rest=[layer.double() for layer in rest], preface=preface
     )
 
 
-def _preface(encoder):
-    center, scale = (t.detach().cpu().double().numpy() for t in (encoder.center, encoder.scale))
-    if encoder.counts:
-        return lambda rows: (np.log1p(rows) - center) / scale
-    return lambda rows: (rows - center) / scale
+def _standard(module):
+    """Return what a network takes off each gene, and what it divides by."""
+    return (t.detach().cpu().double().numpy() for t in (module.center, module.scale))
 
 
-def _components(encoder, shift, spread):
+def _components(layer, n_components, shift=0.0, spread=None):
     """Return the layer of an encoder's components, their standardisation folded in."""
     import torch
 
-    layer, n = copy.deepcopy(encoder.components), encoder.n_components
+    layer, n = copy.deepcopy(layer), n_components
     across = type(layer).__name__ == "GeneLinear"
+    spread = layer.bias.new_ones(n) if spread is None else spread
     with torch.no_grad():
         weight = layer.weight[:, :n] / spread if across else layer.weight[:n] / spread[:, None]
         offset = (layer.bias[:n] - shift) / spread

@@ -27,7 +27,7 @@ def linear_weights(suffix, margin):
     """
     if not suffix.mixes:
         raise NotLinearError(f"{type(suffix.core[suffix.n_linear]).__name__} is not linear")
-    return pulled_back(suffix, _model_weights(suffix.model, margin, suffix.probe))
+    return pulled_back(suffix, model_weights(suffix.model, margin, suffix.probe))
 
 
 def pulled_back(suffix, weights, *, genes=True):
@@ -37,17 +37,41 @@ def pulled_back(suffix, weights, *, genes=True):
     ----------
     suffix : Suffix
     weights : array of shape (n_inputs, k)
+        Of what comes out of these steps.
     genes : bool, default=True
         All the way to gene space, or else to what comes out of the gene-wise steps.
+
+    Returns
+    -------
+    array of shape (n_genes, k)
+        Through the linear steps that the core begins with.
     """
-    steps = [*suffix.gene_wise, *suffix.core] if genes else suffix.core
+    ahead = suffix.core[: suffix.n_linear]
+    steps = [*suffix.gene_wise, *ahead] if genes else ahead
     for step in reversed(steps):
         weights = pull_back(step, weights)
     return weights
 
 
-def _model_weights(model, margin, rows):
-    """Return the weights of a predictor, having looked whether its margin follows them."""
+def model_weights(model, margin, rows):
+    """Return the weights of a predictor, having looked whether its margin follows them.
+
+    Parameters
+    ----------
+    model : fitted predictor
+    margin : Margin
+    rows : array or sparse matrix of shape (n_samples, n_inputs)
+        A few, as the model sees them.
+
+    Returns
+    -------
+    array of shape (n_inputs, n_outputs)
+
+    Raises
+    ------
+    NotLinearError
+        If it has no weights, or its margin is another.
+    """
     found = getattr(model, "coef_", None)
     if found is None or margin.name not in ("decision_function", "predict"):
         raise NotLinearError(f"{type(model).__name__} is not linear")

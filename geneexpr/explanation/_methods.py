@@ -4,10 +4,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ._composed import NotOneNetworkError, compose, is_network, output_scale
 from ._gene_modules import correlated_modules, disjoint, located_sets, name_modules
 from ._linear_path import column_means, linear_values, linear_weights
 from ._margin import Margin
-from ._network_path import can_open, is_network, network_values, output_scale
+from ._network_path import network_values
 from ._sampling import SMALL, BlackBox, gene_slopes, sampled_values, shared_out
 from ._steps import NotLinearError, pull_back, wants_names
 from ._suffix import blocks
@@ -105,20 +106,19 @@ def by_trees(request):
 
 
 def by_slopes(request):
-    """Explain one of our perceptrons by gradients."""
+    """Explain one of our networks by gradients."""
     suffix = request.suffix
-    name = type(suffix.model).__name__
-    if not is_network(suffix.model):
-        raise NotFitError(f"{name} is no network of geneexpr")
-    if not can_open(suffix):
-        raise NotFitError(f"the genes do not enter {name} through one linear layer")
     margin = suffix.margin()
+    try:
+        composed = compose(suffix, margin)
+    except NotOneNetworkError as error:
+        raise NotFitError(str(error)) from None
     background = request.background(N_BACKGROUND)
     return Found(
         "network",
-        f"{name} is a perceptron, whose gradients behind the first layer cost little",
+        f"{composed.said}, whose gradients behind the first layer cost little",
         margin,
-        network_values(suffix, request.matrix, background),
+        network_values(suffix, composed, request.matrix, background),
         suffix.margins(margin, background).mean(axis=0),
         background.shape[0],
     )

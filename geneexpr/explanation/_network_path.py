@@ -3,7 +3,7 @@
 import numpy as np
 
 from .._blocks import BLOCK_BYTES
-from ._layers import has_secants, open_network, path_slopes, secant_slopes
+from ._layers import has_secants, path_slopes, secant_slopes
 from ._linear_path import pulled_back
 from ._suffix import blocks
 
@@ -15,13 +15,8 @@ _MAX_NODES = 256
 _TOLERANCE = 1e-6
 
 
-def is_network(model):
-    """Tell whether a predictor composes one of our networks."""
-    return hasattr(getattr(model, "net_", None), "module_") and hasattr(model, "architecture_")
-
-
-def network_values(suffix, matrix, background):
-    r"""Return SHAP values of a perceptron, averaged over a background.
+def network_values(suffix, composed, matrix, background):
+    r"""Return SHAP values of a network, averaged over a background.
 
     For a sample x and a row b of the background, the first layer sees
     :math:`W^\top (x - b)`, and what follows is a small network of its units. Slopes
@@ -37,7 +32,8 @@ def network_values(suffix, matrix, background):
     Parameters
     ----------
     suffix : Suffix
-        With a linear core.
+    composed : Composed
+        What is behind the linear steps of its core.
     matrix, background : matrix of shape (n_samples, n_genes), (n_background, n_genes)
         In gene space.
 
@@ -51,19 +47,18 @@ def network_values(suffix, matrix, background):
     Lundberg, Lee (2017), "A unified approach to interpreting model predictions", NeurIPS,
     doi:10.48550/arXiv.1705.07874.
     """
-    opened = open_network(suffix.model.net_.module_)
+    opened, scale = composed.opened, composed.scale
     genes = pulled_back(suffix, opened.weights.astype(np.float64), genes=False)
     beside = np.concatenate([suffix.through_genes(block) for block in blocks(background)])
-    units = opened.units(suffix.through_core(beside))
+    units = opened.units(suffix.through_linear(beside))
     beside = opened.seen(beside)
     center = beside.mean(axis=0, dtype=np.float64)
     beside = np.ascontiguousarray((beside - center).T, dtype=opened.weights.dtype)
-    scale = output_scale(suffix.model)
     result = np.zeros((len(scale), matrix.shape[0], len(suffix.genes)))
     start = 0
     for block in blocks(matrix, n_bytes=_block_bytes(matrix.shape[1], len(units))):
         dense = suffix.through_genes(block)
-        slopes = _slopes(opened.rest, opened.units(suffix.through_core(dense)), units)
+        slopes = _slopes(opened.rest, opened.units(suffix.through_linear(dense)), units)
         slopes = slopes * scale[:, None, None, None]
         dense = opened.seen(dense) - center
         for output, of_output in enumerate(slopes):
@@ -73,23 +68,9 @@ def network_values(suffix, matrix, background):
     return np.moveaxis(result, 0, 2)
 
 
-def can_open(suffix):
-    """Tell whether the network behind these steps is one that `network_values` knows."""
-    opened = open_network(suffix.model.net_.module_)
-    return suffix.mixes and opened is not None and (opened.preface is None or not suffix.core)
-
-
 def _block_bytes(n_genes, n_background):
     rows = max(1, _PAIRS // n_background)
     return min(BLOCK_BYTES, rows * n_genes * 8)
-
-
-def output_scale(model):
-    """Return what the outputs of the network are multiplied by to give the margin."""
-    if hasattr(model, "target_scale_"):
-        return np.atleast_1d(model.target_scale_).astype(np.float64)
-    n_outputs = model.architecture_["n_outputs"]
-    return np.full(n_outputs, 1 / float(getattr(model, "temperature_", 1.0)))
 
 
 def _slopes(rest, units, beside):

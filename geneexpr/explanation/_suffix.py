@@ -76,9 +76,9 @@ class Suffix:
         """Apply the gene-wise steps to a block of gene space; return a dense array."""
         return _dense(self.apply(self.gene_wise, block, self.genes))
 
-    def through_core(self, block):
-        """Apply the core to what comes out of the gene-wise steps."""
-        return _dense(self.apply(self.core, block, self.genes[self.kept]))
+    def through_linear(self, block):
+        """Apply the linear steps of the core to what comes out of the gene-wise steps."""
+        return _dense(self.apply(self.core[: self.n_linear], block, self.genes[self.kept]))
 
     def margins(self, margin, matrix):
         """Return the margin of all rows of gene space, of shape (n_samples, n_outputs)."""
