@@ -87,7 +87,7 @@ def run(options, start):
     from tqdm import tqdm
 
     with tqdm(total=1, unit="step", leave=False) as progress:
-        progress.set_description("loading torch and shap")
+        progress.set_description("loading torch")
         import figures
         from job import n_steps, run_job
         from report import write_report

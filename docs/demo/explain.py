@@ -5,15 +5,17 @@ class. Filters only choose genes, so the columns there are genes of the input, b
 scaling moves and stretches each gene alone and changes no value.
 """
 
-import warnings
-from copy import deepcopy
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
+
+import geneexpr
 
 N_TOP = 20
-N_GRADIENT_SAMPLES = 400
+_SAID = {
+    "linear": "exact, since the model is linear in the genes",
+    "network": "mean gradients of the network between the sample and each training sample",
+}
 
 
 @dataclass
@@ -28,7 +30,7 @@ class Explanation:
         What enters the model: standardised log expression.
     gap : float
         Largest difference between the sum of a sample's values and its margin less the mean
-        margin of the background, over the spread of the margins.
+        margin of the background, over the spread of the sums.
     method : str
     """
 
@@ -61,8 +63,8 @@ class Explanation:
         return classes[int(np.argmax((values * (x - x.mean())[:, None]).sum(axis=0)))]
 
 
-def explain(pipeline, background, counts, *, random_state=0):
-    """Explain a fitted pipeline.
+def explain(pipeline, background, counts):
+    """Explain a fitted pipeline by `geneexpr.explain`.
 
     Parameters
     ----------
@@ -71,100 +73,23 @@ def explain(pipeline, background, counts, *, random_state=0):
         regression behind it.
     background, counts : AnnData
         The samples that stand for "on average", and those to explain.
-    random_state : int
 
     Returns
     -------
     Explanation
     """
-    before, model = pipeline[:-1], pipeline[-1]
-    genes = before.get_feature_names_out()
-    reference, expression = before.transform(background), before.transform(counts)
-    if isinstance(model, LogisticRegression):
-        values, margin = _linear(model, reference, expression)
-        method = "exact (shap.LinearExplainer)"
-    else:
-        values, margin = _gradients(margin_module(model), reference, expression, random_state)
-        method = f"expected gradients, {N_GRADIENT_SAMPLES} draws (shap.GradientExplainer)"
-    wanted = margin(expression) - margin(reference).mean(axis=0)
-    gap = np.abs(values.sum(axis=1) - wanted).max() / max(np.ptp(wanted), 1e-300)
-    return Explanation(np.asarray(genes), values, expression, float(gap), method)
-
-
-def _shap():
-    """Import shap, whose plots call what matplotlib is about to drop."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import shap
-    return shap
-
-
-def _linear(model, reference, expression):
-    shap = _shap()
-    masker = shap.maskers.Independent(reference, max_samples=len(reference))
-    values = np.asarray(shap.LinearExplainer(model, masker).shap_values(expression))
-    return values.reshape(*expression.shape, -1), lambda x: _columns(model.decision_function(x))
-
-
-def _columns(margin):
-    return np.asarray(margin).reshape(len(margin), -1)
-
-
-def _gradients(module, reference, expression, random_state):
-    import torch
-
-    shap = _shap()
-
-    # shap draws its paths in float32, whatever the network was trained in.
-    module = deepcopy(module).float()
-
-    def tensor(x):
-        return torch.as_tensor(np.ascontiguousarray(x), dtype=torch.float32)
-
-    def margin(x):
-        with torch.no_grad():
-            return _columns(module(tensor(x)).numpy())
-
-    explainer = shap.GradientExplainer(module, tensor(reference))
-    values = explainer.shap_values(
-        tensor(expression), nsamples=N_GRADIENT_SAMPLES, rseed=random_state
+    found = geneexpr.explain(
+        pipeline, counts, background=background, max_background=background.n_obs
     )
-    return np.asarray(values).reshape(*expression.shape, -1), margin
-
-
-def margin_module(model):
-    """Return a torch module from standardised expression to the margin of a fitted model.
-
-    Parameters
-    ----------
-    model : TorchMLPClassifier, or Pipeline of AutoencoderEmbedder, StandardScaler and
-        LogisticRegression
-    """
-    import torch
-
-    if hasattr(model, "net_"):
-        return model.net_.module_
-    embedder, scaler, logistic = (step for _, step in model.steps)
-    autoencoder = embedder.net_.module_
-
-    class Margin(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.autoencoder = autoencoder
-            like = next(autoencoder.parameters())
-            for name, value in {
-                "center": scaler.mean_,
-                "scale": scaler.scale_,
-                "weight": logistic.coef_,
-                "bias": logistic.intercept_,
-            }.items():
-                self.register_buffer(name, torch.as_tensor(value, dtype=like.dtype))
-
-        def forward(self, x):
-            z = (self.autoencoder.encode(x) - self.center) / self.scale
-            return z @ self.weight.T + self.bias
-
-    return Margin().eval()
+    values = found.values.reshape(*found.values.shape[:2], -1)
+    spread = np.ptp(values.sum(axis=1))
+    return Explanation(
+        genes=found.gene_names[found.in_model],
+        values=values[:, found.in_model],
+        expression=pipeline[:-1].transform(counts),
+        gap=float(found.additivity_error / (spread or 1)),
+        method=f"{_SAID.get(found.method, found.reason)} (geneexpr.explain)",
+    )
 
 
 # ------------------------------------------------------------------ what the top genes are

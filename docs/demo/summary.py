@@ -245,5 +245,5 @@ def _without(results):
 
 
 def _versions():
-    packages = ("geneexpr", "numpy", "scikit-learn", "torch", "skorch", "anndata", "shap")
+    packages = ("geneexpr", "numpy", "scikit-learn", "torch", "skorch", "anndata")
     return {"python": platform.python_version()} | {name: version(name) for name in packages}
