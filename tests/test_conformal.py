@@ -301,6 +301,11 @@ class TestFiles:
 
 
 class TestErrors:
+    def test_a_classifier_has_no_intervals(self):
+        X, y = np.zeros((30, 2)), np.arange(30) % 2
+        with pytest.raises(TypeError, match="LogisticRegression is a classifier, for which there"):
+            ConformalRegressor(LogisticRegression()).fit(X, y)
+
     def test_too_few_samples(self):
         X, y = overlapping(9)
         message = (

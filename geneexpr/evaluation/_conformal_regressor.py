@@ -2,7 +2,7 @@
 
 import numpy as np
 import pandas as pd
-from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.base import BaseEstimator, RegressorMixin, is_classifier
 from sklearn.utils import column_or_1d
 from sklearn.utils.validation import check_array, check_is_fitted
 
@@ -196,6 +196,11 @@ class ConformalRegressor(RegressorMixin, Conformal):
     def _check_options(self):
         super()._check_options()
         check_choice("conformity_score", self.conformity_score, SCORES)
+        if is_classifier(self.estimator):
+            raise TypeError(
+                f"ConformalRegressor needs a regressor; {type(self.estimator).__name__} is a "
+                "classifier, for which there is ConformalClassifier."
+            )
 
     def _surest(self):
         # MAPIE sets the two limits of relative errors apart, each at half the risk.
