@@ -47,7 +47,7 @@ def merge_weighted(a, b):
     if total == 0:
         return a
     apart = b[1] - a[1]
-    between = a[0] * b[0] / total * float(apart @ apart)
+    between = a[0] * b[0] / total * float(np.square(apart).sum())
     return total, a[1] + (b[0] / total) * apart, a[2] + b[2] + between
 
 
@@ -88,7 +88,8 @@ def _of_tile(tile, weight):
     if total == 0:
         return 0.0, np.zeros(tile.shape[1]), 0.0
     tile = tile.astype(np.float64)
-    mean = (weight @ tile) / total
+    # Not by BLAS, whose threads would go on spinning while those of PyTorch begin.
+    mean = np.einsum("i,ij->j", weight, tile) / total
     tile -= mean
     return total, mean, float(weight @ np.einsum("ij,ij->i", tile, tile))
 
@@ -100,4 +101,4 @@ def _of_sparse_tile(tile, weight):
     tile = tile.astype(np.float64)
     mean = (tile.T @ weight) / total
     squares = np.asarray(tile.multiply(tile).sum(axis=1)).ravel()
-    return total, mean, max(float(weight @ squares) - total * float(mean @ mean), 0.0)
+    return total, mean, max(float(weight @ squares) - total * float(np.square(mean).sum()), 0.0)
